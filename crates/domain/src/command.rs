@@ -1,0 +1,44 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{ParentChange, ParentId, ParentSpec, SpecFault, StopLevel};
+
+/// What an operator may ask of the desk. Each is answered with a [`CommandReply`] and recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Admit a parent; its `id` is replaced by the next number.
+    Submit(Box<ParentSpec>),
+    /// Change a parent.
+    Change(ParentId, ParentChange),
+    /// Raise the stop level.
+    Kill {
+        /// To what.
+        level: StopLevel,
+        /// In whose words.
+        cause: String,
+    },
+    /// Clear the latch.
+    Rearm {
+        /// In whose words. Must not be empty.
+        reason: String,
+    },
+    /// Allow trading again in a market frozen by a break.
+    Unfreeze {
+        /// Which.
+        instrument: crate::InstrumentId,
+        /// In whose words. Must not be empty.
+        reason: String,
+    },
+}
+
+/// The desk's answer to a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandReply {
+    /// Admitted under this number.
+    Accepted(ParentId),
+    /// Done.
+    Done,
+    /// Refused: every fault.
+    Refused(Vec<SpecFault>),
+}

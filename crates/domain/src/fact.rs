@@ -1,0 +1,137 @@
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Book, ClientKey, Command, Fill, Instrument, InstrumentId, Lots, MarketTrade, Marks, OrderReport, SendOutcome, Stamp, Usd,
+    Venue,
+};
+
+/// Which stream of a venue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamKind {
+    /// Books, trades and marks.
+    Market,
+    /// Orders, fills and balances.
+    Account,
+}
+
+/// Whether a stream can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamHealth {
+    /// Connected and subscribed.
+    Up,
+    /// Connected but silent for longer than it may be.
+    Stale,
+    /// Not connected.
+    Down,
+}
+
+/// One position as the venue reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PositionView {
+    /// The market.
+    pub instrument: InstrumentId,
+    /// Signed size.
+    pub lots: Lots,
+    /// The leverage setting.
+    pub leverage: u32,
+    /// The highest leverage the venue allows this position, which may differ from the market's.
+    pub leverage_max: u32,
+    /// Whether it is margined alone; then with this much margin.
+    pub isolated_margin: Option<Usd>,
+}
+
+/// An account as the venue reports it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountView {
+    /// The venue.
+    pub venue: Venue,
+    /// Cross account value: collateral plus unrealised profit of cross positions.
+    pub equity: Usd,
+    /// Cross maintenance margin.
+    pub maintenance: Usd,
+    /// Initial margin in use, cross.
+    pub initial: Usd,
+    /// What may be withdrawn.
+    pub withdrawable: Usd,
+    /// All open positions.
+    pub positions: Vec<PositionView>,
+    /// Venue time, UTC milliseconds.
+    pub venue_ms: u64,
+    /// When we received it.
+    pub at: Stamp,
+}
+
+/// Everything a reconciliation reads from a venue, in one pull (§3.5 R4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VenueSnapshot {
+    /// The venue.
+    pub venue: Venue,
+    /// When the pull began: what the streams said later is newer.
+    pub asked: Stamp,
+    /// The account.
+    pub account: AccountView,
+    /// All open orders of the account, foreign ones included.
+    pub open: Vec<OrderReport>,
+    /// Fills since the cursor less its overlap, oldest first.
+    pub fills: Vec<Fill>,
+    /// Answers for the orders that were asked for by key; `None` means that the venue does not know it.
+    pub asked_orders: Vec<(ClientKey, Option<OrderReport>)>,
+}
+
+/// Something that happened. Facts are the only input of the desk.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A market's rules, at start and when they change.
+    Instrument(Arc<Instrument>),
+    /// A book snapshot.
+    Book(Arc<Book>),
+    /// Reference prices and funding.
+    Marks(Marks),
+    /// A public trade.
+    Trade(MarketTrade),
+    /// How a placement ended.
+    Sent {
+        /// Which order.
+        key: ClientKey,
+        /// How.
+        outcome: SendOutcome,
+    },
+    /// A cancel was answered. Only `gone` says anything about the order, and it does not say whether it filled.
+    CancelAnswered {
+        /// Which order.
+        key: ClientKey,
+        /// The venue says that the order is no longer open.
+        gone: bool,
+    },
+    /// What the venue says about an order.
+    Order(OrderReport),
+    /// One of our fills.
+    Fill(Fill),
+    /// The account.
+    Account(AccountView),
+    /// A whole pull for reconciliation.
+    Snapshot(Box<VenueSnapshot>),
+    /// A pull failed; the venue and a short reason.
+    SnapshotFailed(Venue, String),
+    /// A nonce was burnt: the orders signed with it can no longer land (`burnt`), or it had been used before.
+    NonceBurnt {
+        /// The venue.
+        venue: Venue,
+        /// Which nonce.
+        nonce: u64,
+        /// True: this burn used it, so the original never lands. False: it had been used.
+        burnt: bool,
+    },
+    /// A stream's health changed.
+    Stream(Venue, StreamKind, StreamHealth),
+    /// Venue clock minus ours, milliseconds.
+    ClockOffset(Venue, i64),
+    /// An operator command; the number pairs the reply with the asker.
+    Command(u64, Command),
+    /// Nothing happened, but time passed.
+    Timer,
+}

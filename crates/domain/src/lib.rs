@@ -1,0 +1,33 @@
+//! The words of plimsoll as types.
+//!
+//! This crate decides nothing. It knows what a price, a quantity, an instrument, an order intent, a fact and a journal
+//! entry *are*, how they are written down, and which arithmetic is exact. It does not know venues' wire formats, limits,
+//! schedules, clocks or sockets. Start with [`Instrument`], then [`Intent`], [`Fact`] and [`Entry`].
+
+mod chance;
+mod command;
+mod entry;
+mod fact;
+mod ids;
+mod instrument;
+pub mod margin;
+mod market;
+mod money;
+mod order;
+mod parent;
+mod time;
+
+pub use chance::{Prng, Seed};
+pub use command::{Command, CommandReply};
+pub use entry::{Entry, Receipt, Stamped, StopLevel, WriteAhead};
+pub use fact::{AccountView, Fact, PositionView, StreamHealth, StreamKind, VenueSnapshot};
+pub use ids::{ChildNo, ClientKey, Epoch, InstrumentId, JournalTag, ParentId, TradeId, Venue, VenueOrderId};
+pub use instrument::{Instrument, MarketStatus, PriceRule};
+pub use market::{Book, Level, MarketTrade, Marks};
+pub use money::{Lots, OutOfRange, Px, Qty, Ratio, Usd, plain_decimal};
+pub use order::{
+    Basis, Child, Expiry, Fill, Intent, LiquidityRole, Lost, OrderOutcome, OrderReport, Reject, RejectKind, ReportedState,
+    SendOutcome, Side, Tif,
+};
+pub use parent::{Arrival, EndPolicy, ParentChange, ParentOutcome, ParentSpec, Placement, Schedule, SpecFault};
+pub use time::{Span, Stamp};

@@ -3,8 +3,8 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Arrival, Basis, Child, ClientKey, Epoch, Fill, InstrumentId, Intent, JournalTag, Lost, Lots, OrderOutcome, ParentChange,
-    ParentId, ParentOutcome, ParentSpec, Reject, Seed, Stamp, VenueOrderId,
+    Arrival, Basis, Child, ClientKey, Epoch, Fill, FundingPayment, Instrument, InstrumentId, Intent, JournalTag, Lost, Lots,
+    OrderOutcome, ParentChange, ParentId, ParentOutcome, ParentSpec, Reject, Seed, Stamp, VenueOrderId,
 };
 
 /// How far the daemon is stopped. Rises at once, falls only by `plimsoll rearm`.
@@ -47,6 +47,8 @@ pub enum Entry {
         /// The limits, as JSON.
         text: String,
     },
+    /// A market's rules, when first used and when they changed. Prices and quantities in later entries are in its units.
+    Instrument(Instrument),
     /// A parent was admitted.
     Parent {
         /// What was asked.
@@ -113,6 +115,8 @@ pub enum Entry {
     },
     /// A fill was booked.
     Fill(Fill),
+    /// A funding payment was booked.
+    Funding(FundingPayment),
     /// An order ended. Its fills may still arrive later and are booked then.
     Done {
         /// Which.

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Book, ClientKey, Command, Fill, Instrument, InstrumentId, Lots, MarketTrade, Marks, OrderReport, SendOutcome, Stamp, Usd,
-    Venue,
+    Book, ClientKey, Command, Fill, FundingPayment, Instrument, InstrumentId, Lots, MarketTrade, Marks, OrderReport, SendOutcome,
+    Stamp, Usd, Venue,
 };
 
 /// Which stream of a venue.
@@ -111,6 +111,8 @@ pub enum Fact {
     Order(OrderReport),
     /// One of our fills.
     Fill(Fill),
+    /// A funding payment.
+    Funding(FundingPayment),
     /// The account.
     Account(AccountView),
     /// A whole pull for reconciliation.

@@ -26,8 +26,8 @@ pub use instrument::{Instrument, MarketStatus, PriceRule};
 pub use market::{Book, Level, MarketTrade, Marks};
 pub use money::{Lots, OutOfRange, Px, Qty, Ratio, Usd, plain_decimal};
 pub use order::{
-    Basis, Child, Expiry, Fill, Intent, LiquidityRole, Lost, OrderOutcome, OrderReport, Reject, RejectKind, ReportedState,
-    SendOutcome, Side, Tif,
+    Basis, Child, Expiry, Fill, FundingPayment, Intent, LiquidityRole, Lost, OrderOutcome, OrderReport, Reject, RejectKind,
+    ReportedState, SendOutcome, Side, Tif,
 };
 pub use parent::{Arrival, EndPolicy, ParentChange, ParentOutcome, ParentSpec, Placement, Schedule, SpecFault};
 pub use time::{Span, Stamp};

@@ -271,3 +271,18 @@ pub struct Fill {
     /// Venue time, UTC milliseconds.
     pub venue_ms: u64,
 }
+
+/// One funding payment of one position.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FundingPayment {
+    /// The market.
+    pub instrument: InstrumentId,
+    /// Money received; negative was paid.
+    pub amount: Usd,
+    /// The hourly rate; positive: longs pay.
+    pub rate: crate::Ratio,
+    /// The position it was paid on, as the venue says.
+    pub position: crate::Lots,
+    /// Venue time, UTC milliseconds; with the instrument, the key under which it is booked once.
+    pub venue_ms: u64,
+}

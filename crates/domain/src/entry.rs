@@ -160,6 +160,8 @@ pub enum Entry {
         instrument: InstrumentId,
         /// The position.
         position: Lots,
+        /// Venue time of the reading, UTC milliseconds: fills up to then are in it.
+        venue_ms: u64,
     },
     /// A venue order that is not ours, or that our journal does not know.
     Stranger {

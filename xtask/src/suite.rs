@@ -111,6 +111,10 @@ pub fn provision(ctx: &Ctx) -> Result<Provisions> {
         }
         all.push((name, made.map_err(|error| format!("{error:#}"))));
     }
+    // The unit file's judge; on a machine without systemd its test is skipped.
+    if shell::capture(ctx.program("systemd-analyze").arg("--version")).is_err() {
+        apt(ctx, &["systemd"])?;
+    }
     Ok(all)
 }
 

@@ -1,0 +1,3 @@
+//! The duels: our side against the limit, in turn, within one run.
+
+fn main() {}

@@ -1,0 +1,15 @@
+//! What the end-to-end tests share: real processes with bounded waits, a scratch directory, the official clients, and skips that
+//! are counted.
+//!
+//! Nothing here knows what the daemon decides. A wait always names what it waited for and ends by itself; a process that a test
+//! started dies with the value that holds it.
+
+mod daemon;
+mod process;
+mod skip;
+mod witness;
+
+pub use daemon::{Daemon, PaperProc, daemon_binary};
+pub use process::{Proc, WaitError};
+pub use skip::{Missing, skip};
+pub use witness::{Client, Witness};

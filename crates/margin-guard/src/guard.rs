@@ -1,0 +1,385 @@
+//! The guard: observes, judges, reserves.
+
+use domain::{
+    AccountView, Basis, Book, ClientKey, Instrument, InstrumentId, Intent, Lots, Marks, OrderReport, ParentId, ParentSpec, Px,
+    Qty, Stamp, StopLevel, StreamHealth, StreamKind, Venue, VenueOrderId,
+};
+
+use crate::limits::Limits;
+use crate::money::Money;
+use crate::projection::{Drift, Market, Projection, VenueState};
+use crate::proof::Cleared;
+use crate::refusal::Refusal;
+use crate::rules::{Ask, RULES, Reference, is_pinhole, projected_cover};
+use crate::status::{AccountStatus, GuardStatus, MarketView};
+
+/// Limits and the projection they are held against. One per desk.
+///
+/// The desk tells it everything it observes, in the order in which it happened, and asks before every order. A new guard is
+/// not ready and knows nothing, so it clears nothing.
+#[derive(Debug)]
+pub struct Guard {
+    limits: Limits,
+    projection: Projection,
+}
+
+/// Cover and leverage are shown to millionths; halving an order size this often reaches one lot from any size.
+const BISECT_MAX: u32 = 64;
+
+impl Guard {
+    /// A guard that knows nothing yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Guard {
+        Guard { limits, projection: Projection::new() }
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    // ---- observations
+
+    /// A market's rules, at start and when they change.
+    pub fn set_instrument(&mut self, instrument: &Instrument) {
+        self.projection.set_instrument(&self.limits, instrument);
+    }
+
+    /// A book snapshot. A locked, crossed or one-sided book is remembered as that.
+    pub fn observe_book(&mut self, book: &Book) {
+        self.projection.observe_book(&self.limits, book);
+    }
+
+    /// Mark and oracle price. A price that is not above zero is ignored, so that the last good one grows old (F40).
+    pub fn observe_marks(&mut self, marks: &Marks) {
+        self.projection.observe_marks(&self.limits, marks);
+    }
+
+    /// The venue's report of the account: equity, maintenance, and per position its margin mode and own highest leverage.
+    /// Its positions are not booked; they are compared with what is.
+    pub fn observe_account(&mut self, account: &AccountView) {
+        self.projection.observe_account(&self.limits, account);
+    }
+
+    /// The booked position. A market that the venue's report lists and whose position was never set stops every increase.
+    pub fn set_position(&mut self, instrument: InstrumentId, position: Lots) {
+        self.projection.set_position(&self.limits, instrument, position);
+    }
+
+    /// Venue clock minus ours, milliseconds.
+    pub fn set_clock_offset(&mut self, venue: Venue, ms: i64) {
+        self.projection.venue_mut(venue).clock_offset_ms = Some(ms);
+    }
+
+    /// A stream's health. Until both streams of a venue are up, nothing may grow there.
+    pub fn set_stream(&mut self, venue: Venue, kind: StreamKind, health: StreamHealth) {
+        self.projection.set_stream(venue, kind, health);
+    }
+
+    /// The stop level in force.
+    pub fn set_stop(&mut self, level: StopLevel) {
+        self.projection.stop = level;
+    }
+
+    /// Stops increases in a market. Reductions stay allowed as far as both the books and the venue say there is a position.
+    pub fn freeze(&mut self, instrument: InstrumentId, why: &str) {
+        let slot = self.projection.open_slot(&self.limits, instrument);
+        self.projection.markets[slot].frozen = Some(why.to_owned());
+    }
+
+    /// Ends a freeze.
+    pub fn unfreeze(&mut self, instrument: InstrumentId) {
+        if let Some(slot) = self.projection.slot(instrument) {
+            self.projection.markets[slot].frozen = None;
+        }
+    }
+
+    /// Whether reconciliation is complete. Until then nothing at all is cleared (I14).
+    pub fn set_ready(&mut self, ready: bool) {
+        self.projection.ready = ready;
+    }
+
+    // ---- parents
+
+    /// Admits a parent: C05 caps it and the sum of one hour, at `mid` or its own limit price, whichever is worth more.
+    /// A parent that may only reduce is not capped: the position caps it.
+    ///
+    /// # Errors
+    /// If the market is unknown or not allowed, the number is taken, or a cap would be exceeded.
+    pub fn admit_parent(&mut self, at: Stamp, spec: &ParentSpec, mid: Px) -> Result<(), Refusal> {
+        if self.projection.parents.contains_key(&spec.id) {
+            return Err(Refusal::DuplicateParent { parent: spec.id });
+        }
+        self.judge_parent(at, spec, spec.qty, Qty::ZERO, mid)?;
+        self.register_parent(at, spec, mid);
+        Ok(())
+    }
+
+    /// Fold at boot: a parent that was admitted at `at` with that `mid`, without judging. Tell the guard of its orders with
+    /// [`Guard::adopt`] and of its fills with [`Guard::filled`] afterwards.
+    pub fn register_parent(&mut self, at: Stamp, spec: &ParentSpec, mid: Px) {
+        if !spec.reduce_only && !self.projection.parents.contains_key(&spec.id) {
+            let value = self.parent_value(spec, spec.qty, mid).unwrap_or(Money::ZERO);
+            self.projection.count_admission(at, value);
+        }
+        self.projection.add_parent(spec);
+    }
+
+    /// A new total for a live parent (C05): what it grows by counts as admitted now.
+    ///
+    /// # Errors
+    /// As [`Guard::admit_parent`], or if the parent is not live. Nothing changes then.
+    pub fn amend_parent(&mut self, at: Stamp, spec: &ParentSpec, qty: Qty, mid: Px) -> Result<(), Refusal> {
+        let before = self.projection.parents.get(&spec.id).ok_or(Refusal::UnknownParent { parent: spec.id })?.total;
+        if qty > before {
+            self.judge_parent(at, spec, qty, before, mid)?;
+            if !spec.reduce_only {
+                let value = self.parent_value(spec, qty.minus(before), mid).unwrap_or(Money::ZERO);
+                self.projection.count_admission(at, value);
+            }
+        }
+        self.set_parent_total(spec.id, qty);
+        Ok(())
+    }
+
+    /// Fold at boot: an amendment that was admitted before, without judging.
+    pub fn set_parent_total(&mut self, parent: ParentId, qty: Qty) {
+        if let Some(parent) = self.projection.parents.get_mut(&parent) {
+            parent.total = qty;
+        }
+    }
+
+    /// The parent ended: nothing more is cleared for it. Orders of it that may still live stay reserved.
+    pub fn end_parent(&mut self, parent: ParentId) {
+        self.projection.end_parent(parent);
+    }
+
+    /// Value of `qty` of a parent; nothing while the market's rules are unknown.
+    fn parent_value(&self, spec: &ParentSpec, qty: Qty, mid: Px) -> Option<Money> {
+        let rules = self.projection.market(spec.instrument)?.rules.as_ref()?;
+        Some(Money::value(spec.limit_px.unwrap_or(mid).max(mid).0, qty.0, rules.unit))
+    }
+
+    fn judge_parent(&self, at: Stamp, spec: &ParentSpec, qty: Qty, before: Qty, mid: Px) -> Result<(), Refusal> {
+        let instrument = spec.instrument;
+        let Some(one_lot) = self.parent_value(spec, Qty(1), mid) else {
+            return Err(Refusal::UnknownInstrument { instrument });
+        };
+        if spec.reduce_only {
+            return Ok(());
+        }
+        if !self.limits.allows(instrument) {
+            return Err(Refusal::NotAllowed { instrument });
+        }
+        let value = |qty: Qty| self.parent_value(spec, qty, mid).unwrap_or(Money::ZERO);
+        let hour = self.projection.hour_total(at);
+        let lots_in = |money: Money| {
+            let lots = money.at_least_zero().0.checked_div(one_lot.0).unwrap_or(0);
+            i64::try_from(lots).unwrap_or(i64::MAX)
+        };
+        let (cap, hour_cap) = (self.limits.parent_notional, self.limits.parents_per_hour);
+        let room = Qty(lots_in(cap).min(lots_in(hour_cap.minus(hour)).saturating_add(before.0)));
+        let notional = value(qty);
+        if notional > cap {
+            return Err(Refusal::ParentNotional { notional: notional.usd(), max: cap.usd(), room });
+        }
+        let more = value(qty.minus(before));
+        if hour.plus(more) > hour_cap {
+            let (notional, hour, max) = (more.usd(), hour.usd(), hour_cap.usd());
+            return Err(Refusal::ParentsPerHour { notional, hour, max, room });
+        }
+        Ok(())
+    }
+
+    // ---- orders
+
+    /// Judges an order; if it lies inside the load line, reserves its margin, its parent's quantity and its message.
+    ///
+    /// # Errors
+    /// The first rule it breaks. If that is a matter of size, [`Refusal::room`] is the largest size that every rule would
+    /// allow now: one lot more would be refused.
+    pub fn clear(&mut self, at: Stamp, intent: Intent) -> Result<Cleared, Refusal> {
+        let qty = intent.child.qty;
+        let ask = match self.judge(at, &intent, qty) {
+            Ok(ask) => ask,
+            Err(refusal) if refusal.room().is_some() => {
+                let room = self.room(at, &intent);
+                return Err(refusal.with_room(room));
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        let (equity, maintenance) = projected_cover(&ask);
+        let basis = Basis {
+            limits: self.limits.id(),
+            reference: ask.reference.px().unwrap_or_default(),
+            book_age_ms: ask.market.book.map_or(u64::MAX, |b| at.since(b.at).as_millis()),
+            equity: ask.venue.account.map_or(Money::ZERO, |a| a.equity).usd(),
+            position: self.projection.position(ask.market).unwrap_or_default(),
+            worst: (Lots(ask.after.long), Lots(ask.after.short)),
+            cover: equity.over(maintenance),
+        };
+        let after = ask.after;
+        let slot = self.projection.reserve(&self.limits, &intent, qty);
+        self.projection.apply(slot, after);
+        self.projection.note_sent(&self.limits, at, slot, &intent);
+        Ok(Cleared::mint(intent, basis))
+    }
+
+    fn judge<'a>(&'a self, at: Stamp, intent: &'a Intent, qty: Qty) -> Result<Ask<'a>, Refusal> {
+        match self.projection.stop {
+            StopLevel::Run | StopLevel::ReduceOnly => {}
+            level @ (StopLevel::Block | StopLevel::Cancel) => return Err(Refusal::Stopped { level }),
+        }
+        if !self.projection.ready {
+            return Err(Refusal::NotReady);
+        }
+        let ask = Ask::new(&self.limits, &self.projection, at, intent, qty)?;
+        RULES.iter().try_for_each(|rule| rule(&self.limits, &self.projection, &ask))?;
+        Ok(ask)
+    }
+
+    /// The largest size below the one asked that every rule would allow now.
+    fn room(&self, at: Stamp, intent: &Intent) -> Qty {
+        let verdict = |lots: i64| self.judge(at, intent, Qty(lots)).map(|_| ());
+        let fits = |lots: i64| match verdict(lots) {
+            Ok(()) => true,
+            Err(refusal) => is_pinhole(&refusal),
+        };
+        // rules of size are monotone: bisect between a size that fits and one that does not
+        let (mut low, mut high) = (0, intent.child.qty.0.max(1));
+        for _ in 0..BISECT_MAX {
+            if high - low <= 1 {
+                break;
+            }
+            let middle = low + (high - low) / 2;
+            if fits(middle) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        // what is left are sizes that look like another order, or that are too small unless they close a whole position
+        let whole = self.projection.market(intent.child.instrument).and_then(|m| self.projection.position(m));
+        let whole = whole.unwrap_or_default().abs().0;
+        while low > 0 {
+            match verdict(low) {
+                Ok(()) => return Qty(low),
+                Err(Refusal::Duplicate { .. }) => low -= 1,
+                Err(_) if whole < low => low = whole,
+                Err(_) => break,
+            }
+        }
+        Qty::ZERO
+    }
+
+    /// Fold at boot: an order that may live, reserved without judging. Telling it again replaces its remaining quantity.
+    pub fn adopt(&mut self, intent: &Intent, remaining: Qty) {
+        let slot = self.projection.reserve(&self.limits, intent, remaining);
+        self.projection.refresh(slot);
+    }
+
+    /// A working order that is not ours, or that our journal does not know: it counts in exposure and in self-match. A report
+    /// that it has ended frees it. Reports about orders that are reserved as ours change nothing.
+    pub fn adopt_foreign(&mut self, report: &OrderReport) {
+        self.projection.adopt_foreign(&self.limits, report);
+    }
+
+    /// A foreign order is no longer open.
+    pub fn foreign_gone(&mut self, venue: Venue, order: &VenueOrderId) {
+        self.projection.foreign_gone(venue, order);
+    }
+
+    /// A fill was booked: the order's reservation shrinks by `qty` and its parent's filled quantity grows by it, also when the
+    /// order is already gone. The position is set separately.
+    pub fn filled(&mut self, key: ClientKey, qty: Qty) {
+        self.projection.filled(key, qty);
+    }
+
+    /// The venue said that the order can no longer fill beyond what has been booked: its reservation is freed. Asking for a
+    /// cancel is no reason to call this, and neither is a fill report that is not booked yet.
+    pub fn gone(&mut self, key: ClientKey) {
+        self.projection.gone(key);
+    }
+
+    /// A cancel is being sent: it needs no permission, but it uses up message budget (C07).
+    pub fn cancel_sent(&mut self, at: Stamp, key: ClientKey, venue: Venue) {
+        self.projection.spend_message(&self.limits, at, venue, key.parent());
+    }
+
+    // ---- views
+
+    /// One market as the guard sees it; `None` if it never heard of it.
+    #[must_use]
+    pub fn projection(&self, at: Stamp, instrument: InstrumentId) -> Option<MarketView> {
+        self.projection.market(instrument).map(|market| self.market_view(at, market))
+    }
+
+    /// Everything the guard sees.
+    #[must_use]
+    pub fn status(&self, at: Stamp) -> GuardStatus {
+        let markets = self.projection.markets.iter().map(|m| (m.id, self.market_view(at, m))).collect();
+        let seen = self.projection.venues().filter(|(_, v)| v.account.is_some() || v.open > 0 || v.gross > Money::ZERO);
+        GuardStatus {
+            at,
+            stop: self.projection.stop,
+            ready: self.projection.ready,
+            limits: self.limits.id(),
+            markets,
+            accounts: seen.map(|(venue, state)| (venue, account_status(at, state))).collect(),
+            parents_hour_usd: self.projection.hour_total(at).usd(),
+        }
+    }
+
+    fn market_view(&self, at: Stamp, market: &Market) -> MarketView {
+        let reference = Reference::of(&self.limits, market, at);
+        MarketView {
+            position: self.projection.position(market),
+            working_long: Qty(market.buys.lots),
+            working_short: Qty(market.sells.lots),
+            worst: (Lots(market.now.long), Lots(market.now.short)),
+            worst_usd: market.now.gross.usd(),
+            open_orders: market.open,
+            reference: reference.px(),
+            references_fresh: reference.fresh,
+            book_age_ms: market.book.map(|b| at.since(b.at).as_millis()),
+            marks_age_ms: market.marks.map(|m| at.since(m.at).as_millis()),
+            funding_hourly: market.marks.and_then(|m| m.funding_hourly),
+            allowed: market.allowed,
+            blind: market.now.blind,
+            frozen: market.frozen.clone(),
+        }
+    }
+
+    /// Recomputes the running totals from scratch and compares (I28). For reconciliation and tests: it visits everything.
+    ///
+    /// # Errors
+    /// If they differ, which is a programmer's error.
+    pub fn verify(&self) -> Result<(), Drift> {
+        let (running, recomputed) = (self.projection.totals(), self.projection.from_scratch());
+        if running == recomputed {
+            return Ok(());
+        }
+        Err(Drift { running: Box::new(running), recomputed: Box::new(recomputed) })
+    }
+}
+
+fn account_status(at: Stamp, state: &VenueState) -> AccountStatus {
+    let maintenance_worst = state.maintenance.plus(state.maintenance_unexplained());
+    let after = state.account.map(|a| a.equity.minus(state.adverse));
+    AccountStatus {
+        equity: state.account.map(|a| a.equity.usd()),
+        age_ms: state.account.map(|a| at.since(a.at).as_millis()),
+        maintenance: state.account.map(|a| a.maintenance.usd()),
+        maintenance_worst: maintenance_worst.usd(),
+        worst_usd: state.gross.usd(),
+        adverse_usd: state.adverse.usd(),
+        cover: after.and_then(|equity| equity.over(maintenance_worst)),
+        leverage: after.filter(|equity| *equity > Money::ZERO).and_then(|equity| state.gross.over(equity)),
+        open_orders: state.open,
+        clock_offset_ms: state.clock_offset_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests;

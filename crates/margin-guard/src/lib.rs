@@ -1,0 +1,27 @@
+//! The load line: judges every order and mints the proof that it may leave the process.
+//!
+//! This crate decides whether an order may be sent, from the limits and one projection of the account: every working
+//! order (open, in flight, unknown, foreign) filling against us. It answers with [`Cleared`] or with a [`Refusal`] that
+//! carries the numbers and the largest size it would allow; it never edits an order. [`release`] makes cleared orders
+//! durable and turns them into [`Released`], the only thing that a connector's order port takes. Neither can be made
+//! outside this crate.
+//!
+//! It deliberately does not know venues, sockets, clocks, schedules or why an order is wanted. Missing or stale data
+//! refuses what could grow a position and never what only shrinks one. Start with [`Guard::clear`], then `rules`.
+
+mod bucket;
+mod guard;
+mod limits;
+mod money;
+mod projection;
+mod proof;
+mod refusal;
+mod rules;
+mod status;
+
+pub use guard::Guard;
+pub use limits::{Limits, RawLimits, RawMarketLimits, RawNumber};
+pub use projection::{Drift, Projection, Totals};
+pub use proof::{Cleared, ReleaseError, Released, release};
+pub use refusal::{Datum, Refusal, Scope};
+pub use status::{AccountStatus, GuardStatus, MarketView};

@@ -1,0 +1,127 @@
+//! Money and shares as integers, so that running totals are exact and cheap. Converted from and to the domain's decimals at
+//! the edge, without loss: [`Usd`] keeps at most 12 decimals, which is one unit here.
+
+use domain::{Ratio, Usd};
+use rust_decimal::Decimal;
+
+/// An amount in units of 10^-12 of the quote currency. A domain amount is at most 10^15, so 10^27 units; 128 bits hold
+/// 10^38, which leaves room for sums over every market and for one multiplication by a [`Share`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Money(pub(crate) i128);
+
+const DECIMALS: u32 = 12;
+/// The domain's largest amount, 10^15, in units. A value above it is cut to it: far above any limit that a configuration
+/// may set, so the cut never turns a refusal into an allowance.
+const UNITS_MAX: i128 = 1_000_000_000_000_000_000_000_000_000;
+
+impl Money {
+    pub(crate) const ZERO: Money = Money(0);
+
+    pub(crate) fn from_usd(usd: Usd) -> Money {
+        let value = usd.decimal();
+        match DECIMALS.checked_sub(value.scale()) {
+            Some(missing) => Money(value.mantissa() * 10_i128.pow(missing)),
+            None => Money(value.round_dp(DECIMALS).mantissa()),
+        }
+    }
+
+    /// The amount for people and for the margin tables, cut to the domain's range.
+    pub(crate) fn usd(self) -> Usd {
+        let units = self.0.clamp(-UNITS_MAX, UNITS_MAX);
+        let value = Decimal::try_from_i128_with_scale(units, DECIMALS).unwrap_or(Decimal::MAX);
+        Usd::new(value).unwrap_or_default()
+    }
+
+    /// Value of `lots` (a magnitude) at `ticks`, with `unit` units per tick and lot.
+    pub(crate) fn value(ticks: i64, lots: i64, unit: i128) -> Money {
+        Money::sum_of(i128::from(ticks) * i128::from(lots), unit)
+    }
+
+    /// A sum of ticks times lots, valued.
+    pub(crate) fn sum_of(tick_lots: i128, unit: i128) -> Money {
+        Money(tick_lots.checked_mul(unit).unwrap_or(UNITS_MAX).clamp(-UNITS_MAX, UNITS_MAX))
+    }
+
+    pub(crate) fn plus(self, other: Money) -> Money {
+        Money(self.0 + other.0)
+    }
+
+    pub(crate) fn minus(self, other: Money) -> Money {
+        Money(self.0 - other.0)
+    }
+
+    pub(crate) fn at_least_zero(self) -> Money {
+        Money(self.0.max(0))
+    }
+
+    /// Whether this is more than `share` times `base`.
+    pub(crate) fn exceeds(self, share: Share, base: Money) -> bool {
+        // sums of 10^4 markets stay below 10^31 units, times 10^6
+        self.0 * SHARE_UNIT > base.0 * i128::from(share.0)
+    }
+
+    /// Whether `share` times this is more than `base`.
+    pub(crate) fn exceeds_share_of(self, share: Share, base: Money) -> bool {
+        self.0 * i128::from(share.0) > base.0 * SHARE_UNIT
+    }
+
+    /// `self / base`, rounded down at 6 decimals; nothing if `base` is zero.
+    pub(crate) fn over(self, base: Money) -> Option<Ratio> {
+        let quotient = (self.0 * SHARE_UNIT).checked_div(base.0)?;
+        let bound = 1_000_000_000_i64 * 1_000_000;
+        let parts = i64::try_from(quotient).unwrap_or(if quotient < 0 { -bound } else { bound });
+        Some(Ratio::scaled(parts.clamp(-bound, bound), SHARE_DECIMALS))
+    }
+}
+
+/// A configured ratio in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Share(pub(crate) i64);
+
+pub(crate) const SHARE_DECIMALS: u32 = 6;
+pub(crate) const SHARE_UNIT: i128 = 1_000_000;
+
+impl Share {
+    pub(crate) fn ratio(self) -> Ratio {
+        Ratio::scaled(self.0, SHARE_DECIMALS)
+    }
+}
+
+/// Units of money per tick and lot, if that is a positive whole number of them.
+pub(crate) fn unit_of(tick_lot: Decimal) -> Option<i128> {
+    let value = tick_lot.normalize();
+    let missing = DECIMALS.checked_sub(value.scale())?;
+    value.mantissa().checked_mul(10_i128.pow(missing)).filter(|unit| (1..=UNITS_MAX).contains(unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conversion_loses_nothing() {
+        for text in ["0", "0.000000000001", "-12.5", "999999999999999.999999999999", "1000000000000000"] {
+            let usd: Usd = text.parse().unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(Money::from_usd(usd).usd(), usd, "{text}");
+        }
+        assert_eq!(Money(UNITS_MAX * 7).usd().to_string(), "1000000000000000");
+    }
+
+    #[test]
+    fn shares_compare_without_division() {
+        let of = |text: &str| Money::from_usd(text.parse().unwrap_or_else(|e| panic!("{e}")));
+        let three = Share(3_000_000);
+        assert!(!of("300").exceeds(three, of("100")));
+        assert!(of("300.000000000001").exceeds(three, of("100")));
+        assert_eq!(of("10").over(of("3")).map(|r| r.to_string()), Some("3.333333".into()));
+        assert_eq!(of("10").over(Money::ZERO), None);
+    }
+
+    #[test]
+    fn tick_times_lot_must_be_whole_units() {
+        assert_eq!(unit_of(Decimal::new(1, 6)), Some(1_000_000));
+        assert_eq!(unit_of(Decimal::new(10, 13)), Some(1));
+        assert_eq!(unit_of(Decimal::new(1, 13)), None);
+        assert_eq!(unit_of(Decimal::ZERO), None);
+    }
+}

@@ -1,0 +1,545 @@
+//! Why an order or a parent was refused, in numbers and in plain words.
+
+use domain::{ClientKey, InstrumentId, MarketStatus, ParentId, Px, Qty, Ratio, Side, StopLevel, StreamKind, Usd, Venue};
+use serde::Serialize;
+
+/// What a count or a rate is limited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// One market.
+    Market(InstrumentId),
+    /// One venue.
+    Venue(Venue),
+    /// One parent.
+    Parent(ParentId),
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Scope::Market(m) => write!(f, "{m}"),
+            Scope::Venue(v) => write!(f, "{v}"),
+            Scope::Parent(p) => write!(f, "parent {p}"),
+        }
+    }
+}
+
+/// A piece of data that a decision needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Datum {
+    /// The book, by the time we received it.
+    Book,
+    /// The book, by the venue's time.
+    BookVenueTime,
+    /// Mark and oracle price.
+    Marks,
+    /// The venue's report of the account.
+    Account,
+    /// The booked position.
+    Position,
+    /// The market's rules.
+    Instrument,
+    /// The offset between the venue's clock and ours.
+    ClockOffset,
+}
+
+impl std::fmt::Display for Datum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Datum::Book => "book",
+            Datum::BookVenueTime => "book (by venue time)",
+            Datum::Marks => "mark and oracle price",
+            Datum::Account => "account report",
+            Datum::Position => "position",
+            Datum::Instrument => "market rules",
+            Datum::ClockOffset => "clock offset",
+        })
+    }
+}
+
+/// A refusal: which rule, on which numbers, and (for matters of size) the largest size that would be allowed now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Refusal {
+    /// The stop level forbids it.
+    #[error("the stop level is {}", level_words(*level))]
+    Stopped {
+        /// The level in force.
+        level: StopLevel,
+    },
+    /// Reconciliation is not complete (I14).
+    #[error("reconciliation with the venue is not complete")]
+    NotReady,
+    /// The market's rules are not known, so nothing about the order can be checked (C19).
+    #[error("the rules of {instrument} are not known yet")]
+    UnknownInstrument {
+        /// Which.
+        instrument: InstrumentId,
+    },
+    /// The market is not on the allow-list (C20).
+    #[error("{instrument} is not on the allow-list: positions there may only shrink")]
+    NotAllowed {
+        /// Which.
+        instrument: InstrumentId,
+    },
+    /// The market does not take this order in its present state (C19, C20).
+    #[error("{instrument} is {}: it takes no such order", status_words(*status))]
+    MarketState {
+        /// Which.
+        instrument: InstrumentId,
+        /// Its state.
+        status: MarketStatus,
+    },
+    /// The market is frozen by a break.
+    #[error("{instrument} is frozen: {why}")]
+    Frozen {
+        /// Which.
+        instrument: InstrumentId,
+        /// In the desk's words.
+        why: String,
+    },
+    /// The order's key does not name its parent and number.
+    #[error("key {key} does not belong to child {no} of {parent}")]
+    WrongKey {
+        /// The key.
+        key: ClientKey,
+        /// The order's parent.
+        parent: ParentId,
+        /// Its number.
+        no: u32,
+    },
+    /// The key was used before (C09).
+    #[error("key {key} was used before")]
+    DuplicateKey {
+        /// The key.
+        key: ClientKey,
+    },
+    /// Another parent sent the same order a moment ago (C09).
+    #[error(
+        "the same order for {other} was cleared {age_ms} ms ago; equal orders of different parents must be {window_ms} ms apart"
+    )]
+    Duplicate {
+        /// The other parent.
+        other: ParentId,
+        /// How long ago.
+        age_ms: u64,
+        /// How far apart they must be.
+        window_ms: u64,
+    },
+    /// The parent was never admitted, or has ended.
+    #[error("{parent} is not a live parent")]
+    UnknownParent {
+        /// Which.
+        parent: ParentId,
+    },
+    /// The order is not one that its parent may send.
+    #[error("the order's {field} is not that of {parent}")]
+    NotOfParent {
+        /// Which.
+        parent: ParentId,
+        /// What differs.
+        field: &'static str,
+    },
+    /// The order would carry its parent past its quantity (C12, I06).
+    #[error("{parent} wants {total} lots, {filled} are filled and {working} may still fill: {asked} more is too much, {room} would do", total = total.0, filled = filled.0, working = working.0, asked = asked.0, room = room.0)]
+    ParentExceeded {
+        /// Which parent.
+        parent: ParentId,
+        /// Its quantity.
+        total: Qty,
+        /// What has filled.
+        filled: Qty,
+        /// What is open, in flight or unknown.
+        working: Qty,
+        /// What was asked.
+        asked: Qty,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// The price is not on the market's grid (C19).
+    #[error("price {px} ticks of {instrument} is off the grid: steps of {step} ticks there", px = px.0)]
+    OffGrid {
+        /// The market.
+        instrument: InstrumentId,
+        /// The price.
+        px: Px,
+        /// Distance between acceptable prices there, in ticks.
+        step: i64,
+    },
+    /// Smaller than the venue takes (C19).
+    #[error("{qty} lots of {instrument} are below the venue's minimum of {min}", qty = qty.0, min = min.0)]
+    TooSmall {
+        /// The market.
+        instrument: InstrumentId,
+        /// What was asked.
+        qty: Qty,
+        /// The venue's minimum.
+        min: Qty,
+    },
+    /// Worth less than the venue takes (C19).
+    #[error("an order worth {notional} is below {instrument}'s minimum of {min} and does not close a whole position")]
+    NotionalTooSmall {
+        /// The market.
+        instrument: InstrumentId,
+        /// What it is worth at its limit price.
+        notional: Usd,
+        /// The venue's minimum.
+        min: Usd,
+    },
+    /// It could trade with an order of our own (C10, I08).
+    #[error("{} at {px} could trade with our own {} at {own}", side_words(*side), side_words(side.flip()), px = px.0, own = own.0)]
+    SelfMatch {
+        /// The order's side.
+        side: Side,
+        /// Its price.
+        px: Px,
+        /// Price of our own order on the other side.
+        own: Px,
+    },
+    /// Reduce-only, but it could grow or flip the position together with what is already working (C13, I07).
+    #[error("reduce-only: of {} lots that may still be closed {asked} is too much, {room} would do", closable.0, asked = asked.0, room = room.0)]
+    NotReducing {
+        /// Lots of the position that no working order is closing yet.
+        closable: Qty,
+        /// What was asked.
+        asked: Qty,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// A stream is not up, or was never seen up.
+    #[error("the {} stream of {venue} is not up", stream_words(*stream))]
+    StreamDown {
+        /// Whose.
+        venue: Venue,
+        /// Which.
+        stream: StreamKind,
+    },
+    /// The venue's clock and ours are too far apart (F76).
+    #[error("the clock of {venue} is {offset_ms} ms from ours, more than {max_ms} ms")]
+    ClockOffset {
+        /// Whose.
+        venue: Venue,
+        /// Venue minus ours.
+        offset_ms: i64,
+        /// The largest distance allowed.
+        max_ms: u64,
+    },
+    /// Data was never seen.
+    #[error("the {datum} of {of} is not known")]
+    Missing {
+        /// What.
+        datum: Datum,
+        /// Of what.
+        of: String,
+    },
+    /// Data is too old (C17).
+    #[error("the {datum} of {of} is {age_ms} ms old, more than {max_ms} ms")]
+    Stale {
+        /// What.
+        datum: Datum,
+        /// Of what.
+        of: String,
+        /// Its age.
+        age_ms: u64,
+        /// The greatest age allowed.
+        max_ms: u64,
+    },
+    /// The book is empty on a side, locked or crossed (C17).
+    #[error("the book of {instrument} is empty, one-sided, locked or crossed")]
+    BadBook {
+        /// Whose.
+        instrument: InstrumentId,
+    },
+    /// Too few fresh reference prices (C01).
+    #[error("{instrument} has {fresh} fresh reference prices of oracle, mark and mid; 2 are needed")]
+    NoReference {
+        /// Whose.
+        instrument: InstrumentId,
+        /// How many are fresh.
+        fresh: u8,
+    },
+    /// The price is too far from the reference (C01).
+    #[error("price {px} is more than {collar} from the reference {reference} (shares of price; ticks)", px = px.0, reference = reference.0)]
+    Collar {
+        /// The order's price.
+        px: Px,
+        /// Median of the references.
+        reference: Px,
+        /// Greatest distance allowed, as a share of the reference.
+        collar: Ratio,
+    },
+    /// Larger than one order may be (C03).
+    #[error("{asked} lots in one order of {instrument}; at most {max}, now {room}", asked = asked.0, max = max.0, room = room.0)]
+    OrderSize {
+        /// The market.
+        instrument: InstrumentId,
+        /// What was asked.
+        asked: Qty,
+        /// The limit.
+        max: Qty,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// Worth more than one order may be (C04).
+    #[error("an order of {notional}; at most {max}, now {room} lots", room = room.0)]
+    OrderNotional {
+        /// At the worse of limit and reference price.
+        notional: Usd,
+        /// The limit.
+        max: Usd,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// Too many working orders (C06).
+    #[error("{open} orders are working for {scope}; at most {max}")]
+    OpenOrders {
+        /// Where.
+        scope: Scope,
+        /// How many are working.
+        open: u32,
+        /// The limit.
+        max: u32,
+    },
+    /// Too many messages (C07).
+    #[error("message budget of {scope} is spent down to its reserve; next in {retry_ms} ms")]
+    Throttled {
+        /// Whose budget.
+        scope: Scope,
+        /// When one more would be allowed.
+        retry_ms: u64,
+    },
+    /// The market's worst case would be too large (C11).
+    #[error("{instrument} could reach {would_be} {}; at most {max}, which leaves {room} lots", if *side == Side::Buy { "long" } else { "short" }, room = room.0)]
+    MarketExposure {
+        /// The market.
+        instrument: InstrumentId,
+        /// Which way.
+        side: Side,
+        /// Value of the worst case with this order.
+        would_be: Usd,
+        /// The limit.
+        max: Usd,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// The venue's worst case would be too large (C11).
+    #[error("{venue} could reach {would_be} in all markets; at most {max}, which leaves {room} lots", room = room.0)]
+    VenueExposure {
+        /// The venue.
+        venue: Venue,
+        /// Value of the worst case with this order.
+        would_be: Usd,
+        /// The limit.
+        max: Usd,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// The worst case over all venues would be too large for the equity (C11).
+    #[error("all positions could reach {would_be} on equity of {equity}: more than {max} times, which leaves {room} lots", room = room.0)]
+    Leverage {
+        /// Value of the worst case of all venues with this order.
+        would_be: Usd,
+        /// Equity of all venues after the worst fills.
+        equity: Usd,
+        /// The limit.
+        max: Ratio,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// Equity would be too little for the maintenance margin of the worst case (C14).
+    #[error("{venue} equity of {equity} would face maintenance of {maintenance}: below {min} times, which leaves {room} lots", room = room.0)]
+    Cover {
+        /// The venue.
+        venue: Venue,
+        /// Equity after the worst fills.
+        equity: Usd,
+        /// Maintenance of the worst case.
+        maintenance: Usd,
+        /// The least allowed.
+        min: Ratio,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// An isolated position's own margin would be too little for its worst case (C14).
+    #[error("the isolated margin {margin} of {instrument} would face maintenance of {maintenance}: below {min} times, which leaves {room} lots", room = room.0)]
+    IsolatedCover {
+        /// The market.
+        instrument: InstrumentId,
+        /// Margin of the position alone.
+        margin: Usd,
+        /// Maintenance of the worst case.
+        maintenance: Usd,
+        /// The least allowed.
+        min: Ratio,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// The parent is too large (C05).
+    #[error("a parent worth {notional}; at most {max}, which leaves {room} lots", room = room.0)]
+    ParentNotional {
+        /// At the mid or its own limit price, whichever is worth more.
+        notional: Usd,
+        /// The limit.
+        max: Usd,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// All parents of the last hour together are too large (C05).
+    #[error("parents of the last hour are worth {hour}; {notional} more is above {max}, which leaves {room} lots", room = room.0)]
+    ParentsPerHour {
+        /// This parent.
+        notional: Usd,
+        /// Admitted in the last hour.
+        hour: Usd,
+        /// The limit.
+        max: Usd,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// A parent of this number is already known.
+    #[error("{parent} is already known")]
+    DuplicateParent {
+        /// Which.
+        parent: ParentId,
+    },
+}
+
+fn level_words(level: StopLevel) -> &'static str {
+    match level {
+        StopLevel::Run => "run",
+        StopLevel::ReduceOnly => "reduce-only: positions may only shrink",
+        StopLevel::Block => "block: no new orders",
+        StopLevel::Cancel => "cancel: no new orders",
+    }
+}
+
+fn status_words(status: MarketStatus) -> &'static str {
+    match status {
+        MarketStatus::Open => "open",
+        MarketStatus::PostOnly => "post-only",
+        MarketStatus::CancelOnly => "cancel-only",
+        MarketStatus::Closed => "closed (positions may only shrink)",
+    }
+}
+
+fn stream_words(stream: StreamKind) -> &'static str {
+    match stream {
+        StreamKind::Market => "market",
+        StreamKind::Account => "account",
+    }
+}
+
+fn side_words(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "a buy",
+        Side::Sell => "a sell",
+    }
+}
+
+impl Refusal {
+    /// A stable name for counting, the same as the `kind` in its JSON.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Refusal::Stopped { .. } => "stopped",
+            Refusal::NotReady => "not_ready",
+            Refusal::UnknownInstrument { .. } => "unknown_instrument",
+            Refusal::NotAllowed { .. } => "not_allowed",
+            Refusal::MarketState { .. } => "market_state",
+            Refusal::Frozen { .. } => "frozen",
+            Refusal::WrongKey { .. } => "wrong_key",
+            Refusal::DuplicateKey { .. } => "duplicate_key",
+            Refusal::Duplicate { .. } => "duplicate",
+            Refusal::UnknownParent { .. } => "unknown_parent",
+            Refusal::NotOfParent { .. } => "not_of_parent",
+            Refusal::ParentExceeded { .. } => "parent_exceeded",
+            Refusal::OffGrid { .. } => "off_grid",
+            Refusal::TooSmall { .. } => "too_small",
+            Refusal::NotionalTooSmall { .. } => "notional_too_small",
+            Refusal::SelfMatch { .. } => "self_match",
+            Refusal::NotReducing { .. } => "not_reducing",
+            Refusal::StreamDown { .. } => "stream_down",
+            Refusal::ClockOffset { .. } => "clock_offset",
+            Refusal::Missing { .. } => "missing",
+            Refusal::Stale { .. } => "stale",
+            Refusal::BadBook { .. } => "bad_book",
+            Refusal::NoReference { .. } => "no_reference",
+            Refusal::Collar { .. } => "collar",
+            Refusal::OrderSize { .. } => "order_size",
+            Refusal::OrderNotional { .. } => "order_notional",
+            Refusal::OpenOrders { .. } => "open_orders",
+            Refusal::Throttled { .. } => "throttled",
+            Refusal::MarketExposure { .. } => "market_exposure",
+            Refusal::VenueExposure { .. } => "venue_exposure",
+            Refusal::Leverage { .. } => "leverage",
+            Refusal::Cover { .. } => "cover",
+            Refusal::IsolatedCover { .. } => "isolated_cover",
+            Refusal::ParentNotional { .. } => "parent_notional",
+            Refusal::ParentsPerHour { .. } => "parents_per_hour",
+            Refusal::DuplicateParent { .. } => "duplicate_parent",
+        }
+    }
+
+    /// The largest size that would be allowed now; zero if none. `None`: not a matter of size.
+    #[must_use]
+    pub const fn room(&self) -> Option<Qty> {
+        match self {
+            Refusal::ParentExceeded { room, .. }
+            | Refusal::NotReducing { room, .. }
+            | Refusal::OrderSize { room, .. }
+            | Refusal::OrderNotional { room, .. }
+            | Refusal::MarketExposure { room, .. }
+            | Refusal::VenueExposure { room, .. }
+            | Refusal::Leverage { room, .. }
+            | Refusal::Cover { room, .. }
+            | Refusal::IsolatedCover { room, .. }
+            | Refusal::ParentNotional { room, .. }
+            | Refusal::ParentsPerHour { room, .. } => Some(*room),
+            Refusal::Stopped { .. }
+            | Refusal::NotReady
+            | Refusal::UnknownInstrument { .. }
+            | Refusal::NotAllowed { .. }
+            | Refusal::MarketState { .. }
+            | Refusal::Frozen { .. }
+            | Refusal::WrongKey { .. }
+            | Refusal::DuplicateKey { .. }
+            | Refusal::Duplicate { .. }
+            | Refusal::UnknownParent { .. }
+            | Refusal::NotOfParent { .. }
+            | Refusal::OffGrid { .. }
+            | Refusal::TooSmall { .. }
+            | Refusal::NotionalTooSmall { .. }
+            | Refusal::SelfMatch { .. }
+            | Refusal::StreamDown { .. }
+            | Refusal::ClockOffset { .. }
+            | Refusal::Missing { .. }
+            | Refusal::Stale { .. }
+            | Refusal::BadBook { .. }
+            | Refusal::NoReference { .. }
+            | Refusal::Collar { .. }
+            | Refusal::OpenOrders { .. }
+            | Refusal::Throttled { .. }
+            | Refusal::DuplicateParent { .. } => None,
+        }
+    }
+
+    pub(crate) fn with_room(mut self, size: Qty) -> Refusal {
+        if let Refusal::ParentExceeded { room, .. }
+        | Refusal::NotReducing { room, .. }
+        | Refusal::OrderSize { room, .. }
+        | Refusal::OrderNotional { room, .. }
+        | Refusal::MarketExposure { room, .. }
+        | Refusal::VenueExposure { room, .. }
+        | Refusal::Leverage { room, .. }
+        | Refusal::Cover { room, .. }
+        | Refusal::IsolatedCover { room, .. }
+        | Refusal::ParentNotional { room, .. }
+        | Refusal::ParentsPerHour { room, .. } = &mut self
+        {
+            *room = size;
+        }
+        self
+    }
+}

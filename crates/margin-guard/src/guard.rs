@@ -23,7 +23,7 @@ pub struct Guard {
     projection: Projection,
 }
 
-/// Cover and leverage are shown to millionths; halving an order size this often reaches one lot from any size.
+/// Halving this often reaches one lot from any size.
 const BISECT_MAX: u32 = 64;
 
 impl Guard {
@@ -108,7 +108,7 @@ impl Guard {
     /// # Errors
     /// If the market is unknown or not allowed, the number is taken, or a cap would be exceeded.
     pub fn admit_parent(&mut self, at: Stamp, spec: &ParentSpec, mid: Px) -> Result<(), Refusal> {
-        if self.projection.parents.contains_key(&spec.id) {
+        if self.projection.is_registered(spec.id) {
             return Err(Refusal::DuplicateParent { parent: spec.id });
         }
         self.judge_parent(at, spec, spec.qty, Qty::ZERO, mid)?;
@@ -119,9 +119,8 @@ impl Guard {
     /// Fold at boot: a parent that was admitted at `at` with that `mid`, without judging. Tell the guard of its orders with
     /// [`Guard::adopt`] and of its fills with [`Guard::filled`] afterwards.
     pub fn register_parent(&mut self, at: Stamp, spec: &ParentSpec, mid: Px) {
-        if !spec.reduce_only && !self.projection.parents.contains_key(&spec.id) {
-            let value = self.parent_value(spec, spec.qty, mid).unwrap_or(Money::ZERO);
-            self.projection.count_admission(at, value);
+        if !self.projection.is_registered(spec.id) {
+            self.count_admission(at, spec, spec.qty, mid);
         }
         self.projection.add_parent(spec);
     }
@@ -134,10 +133,7 @@ impl Guard {
         let before = self.projection.parents.get(&spec.id).ok_or(Refusal::UnknownParent { parent: spec.id })?.total;
         if qty > before {
             self.judge_parent(at, spec, qty, before, mid)?;
-            if !spec.reduce_only {
-                let value = self.parent_value(spec, qty.minus(before), mid).unwrap_or(Money::ZERO);
-                self.projection.count_admission(at, value);
-            }
+            self.count_admission(at, spec, qty.minus(before), mid);
         }
         self.set_parent_total(spec.id, qty);
         Ok(())
@@ -155,15 +151,16 @@ impl Guard {
         self.projection.end_parent(parent);
     }
 
-    /// Value of `qty` of a parent; nothing while the market's rules are unknown.
-    fn parent_value(&self, spec: &ParentSpec, qty: Qty, mid: Px) -> Option<Money> {
-        let rules = self.projection.market(spec.instrument)?.rules.as_ref()?;
-        Some(Money::value(spec.limit_px.unwrap_or(mid).max(mid).0, qty.0, rules.unit))
+    fn count_admission(&mut self, at: Stamp, spec: &ParentSpec, qty: Qty, mid: Px) {
+        if !spec.reduce_only {
+            self.projection.count_admission(at, spec.instrument, parent_px(spec, mid), qty);
+        }
     }
 
+    /// C05 for a parent that grows from `before` to `qty`.
     fn judge_parent(&self, at: Stamp, spec: &ParentSpec, qty: Qty, before: Qty, mid: Px) -> Result<(), Refusal> {
         let instrument = spec.instrument;
-        let Some(one_lot) = self.parent_value(spec, Qty(1), mid) else {
+        let Some(rules) = self.projection.market(instrument).and_then(|m| m.rules.as_ref()) else {
             return Err(Refusal::UnknownInstrument { instrument });
         };
         if spec.reduce_only {
@@ -172,19 +169,18 @@ impl Guard {
         if !self.limits.allows(instrument) {
             return Err(Refusal::NotAllowed { instrument });
         }
-        let value = |qty: Qty| self.parent_value(spec, qty, mid).unwrap_or(Money::ZERO);
-        let hour = self.projection.hour_total(at);
+        let value = |qty: Qty| Money::value(parent_px(spec, mid).0, qty.0, rules.unit);
+        let hour = self.projection.hour_total(at).map_err(|instrument| Refusal::UnknownInstrument { instrument })?;
         let lots_in = |money: Money| {
-            let lots = money.at_least_zero().0.checked_div(one_lot.0).unwrap_or(0);
+            let lots = money.at_least_zero().0.checked_div(value(Qty(1)).0).unwrap_or(0);
             i64::try_from(lots).unwrap_or(i64::MAX)
         };
         let (cap, hour_cap) = (self.limits.parent_notional, self.limits.parents_per_hour);
         let room = Qty(lots_in(cap).min(lots_in(hour_cap.minus(hour)).saturating_add(before.0)));
-        let notional = value(qty);
+        let (notional, more) = (value(qty), value(qty.minus(before)));
         if notional > cap {
             return Err(Refusal::ParentNotional { notional: notional.usd(), max: cap.usd(), room });
         }
-        let more = value(qty.minus(before));
         if hour.plus(more) > hour_cap {
             let (notional, hour, max) = (more.usd(), hour.usd(), hour_cap.usd());
             return Err(Refusal::ParentsPerHour { notional, hour, max, room });
@@ -327,7 +323,7 @@ impl Guard {
             limits: self.limits.id(),
             markets,
             accounts: seen.map(|(venue, state)| (venue, account_status(at, state))).collect(),
-            parents_hour_usd: self.projection.hour_total(at).usd(),
+            parents_hour_usd: self.projection.hour_total(at).ok().map(Money::usd),
         }
     }
 
@@ -362,6 +358,11 @@ impl Guard {
         }
         Err(Drift { running: Box::new(running), recomputed: Box::new(recomputed) })
     }
+}
+
+/// The price at which a parent is valued: the mid, or its own limit if that is worth more.
+fn parent_px(spec: &ParentSpec, mid: Px) -> Px {
+    spec.limit_px.unwrap_or(mid).max(mid)
 }
 
 fn account_status(at: Stamp, state: &VenueState) -> AccountStatus {

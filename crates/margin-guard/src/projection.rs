@@ -184,11 +184,10 @@ impl VenueState {
 }
 
 /// One parent as the gate counts it. The slicer's own count plays no part here (C12).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Parent {
-    pub(crate) instrument: InstrumentId,
-    pub(crate) side: Side,
-    pub(crate) reduce_only: bool,
+    /// Absent while only orders of it have been adopted.
+    pub(crate) wish: Option<Wish>,
     pub(crate) total: Qty,
     pub(crate) filled: Qty,
     pub(crate) working: Qty,
@@ -196,6 +195,14 @@ pub(crate) struct Parent {
     pub(crate) ended: bool,
     pub(crate) messages: Bucket,
     seen: Seen,
+}
+
+/// What every child of a parent must be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish {
+    pub(crate) instrument: InstrumentId,
+    pub(crate) side: Side,
+    pub(crate) reduce_only: bool,
 }
 
 /// Keys used, as ranges: children are numbered in order, so a parent has few.
@@ -219,6 +226,15 @@ impl Seen {
             }
         }
     }
+}
+
+/// What C05 counts of one admission. It is valued when it is read, so that a journal may be folded before the venue has told
+/// its markets' rules.
+#[derive(Clone, Copy, Debug)]
+struct Admission {
+    mono: u64,
+    instrument: InstrumentId,
+    tick_lots: i128,
 }
 
 /// One part of a projection, computed in two ways that must agree.
@@ -251,8 +267,8 @@ pub struct Projection {
     orders: BTreeMap<ClientKey, Working>,
     foreign: BTreeMap<(Venue, VenueOrderId), Working>,
     pub(crate) parents: BTreeMap<ParentId, Parent>,
-    /// Admissions of the last hour, oldest first, and their sum.
-    admitted: VecDeque<(u64, Money)>,
+    /// Admissions of the last hour, oldest first.
+    admitted: VecDeque<Admission>,
     pub(crate) stop: StopLevel,
     pub(crate) ready: bool,
 }
@@ -487,33 +503,41 @@ impl Projection {
 
     // ---- parents
 
-    pub(crate) fn hour_total(&self, at: Stamp) -> Money {
+    /// Value of all parents admitted in the hour before `at`.
+    ///
+    /// # Errors
+    /// The market whose rules are unknown, so that its parents cannot be valued.
+    pub(crate) fn hour_total(&self, at: Stamp) -> Result<Money, InstrumentId> {
         let start = at.mono.saturating_sub(HOUR.0);
-        let fresh = self.admitted.iter().rev().take_while(|(when, _)| *when >= start);
-        fresh.fold(Money::ZERO, |sum, (_, value)| sum.plus(*value))
+        let mut total = Money::ZERO;
+        for one in self.admitted.iter().filter(|one| one.mono >= start) {
+            let rules = self.market(one.instrument).and_then(|m| m.rules.as_ref()).ok_or(one.instrument)?;
+            total = total.plus(Money::sum_of(one.tick_lots, rules.unit));
+        }
+        Ok(total)
     }
 
-    pub(crate) fn count_admission(&mut self, at: Stamp, value: Money) {
+    pub(crate) fn count_admission(&mut self, at: Stamp, instrument: InstrumentId, px: Px, qty: Qty) {
         let start = at.mono.saturating_sub(HOUR.0);
-        while self.admitted.front().is_some_and(|(when, _)| *when < start) {
+        while self.admitted.front().is_some_and(|one| one.mono < start) {
             self.admitted.pop_front();
         }
-        self.admitted.push_back((at.mono, value));
+        let tick_lots = i128::from(px.0) * i128::from(qty.0);
+        self.admitted.push_back(Admission { mono: at.mono, instrument, tick_lots });
     }
 
+    /// Registers a parent. Orders of it that were counted before stay counted.
     pub(crate) fn add_parent(&mut self, spec: &ParentSpec) {
-        self.parents.entry(spec.id).or_insert_with(|| Parent {
-            instrument: spec.instrument,
-            side: spec.side,
-            reduce_only: spec.reduce_only,
-            total: spec.qty,
-            filled: Qty::ZERO,
-            working: Qty::ZERO,
-            live: 0,
-            ended: false,
-            messages: Bucket::default(),
-            seen: Seen::default(),
-        });
+        let parent = self.parents.entry(spec.id).or_default();
+        let wish = Wish { instrument: spec.instrument, side: spec.side, reduce_only: spec.reduce_only };
+        if parent.wish.is_none() {
+            parent.total = spec.qty;
+        }
+        parent.wish.get_or_insert(wish);
+    }
+
+    pub(crate) fn is_registered(&self, id: ParentId) -> bool {
+        self.parents.get(&id).is_some_and(|p| p.wish.is_some())
     }
 
     pub(crate) fn end_parent(&mut self, id: ParentId) {
@@ -523,8 +547,9 @@ impl Projection {
         self.forget_parent(id);
     }
 
+    /// An ended parent is forgotten with its last order, so that memory follows live parents.
     fn forget_parent(&mut self, id: ParentId) {
-        if self.parents.get(&id).is_some_and(|p| p.ended && p.live == 0) {
+        if self.parents.get(&id).is_some_and(|p| (p.ended || p.wish.is_none()) && p.live == 0) {
             self.parents.remove(&id);
         }
     }
@@ -546,11 +571,10 @@ impl Projection {
         let order = Working { slot, side: child.side, px: child.px, remaining };
         self.count(&order);
         self.orders.insert(intent.key, order);
-        if let Some(parent) = self.parents.get_mut(&intent.key.parent()) {
-            parent.working += remaining;
-            parent.live += 1;
-            parent.seen.insert(intent.key.bits());
-        }
+        let parent = self.parents.entry(intent.key.parent()).or_default();
+        parent.working += remaining;
+        parent.live += 1;
+        parent.seen.insert(intent.key.bits());
         slot
     }
 

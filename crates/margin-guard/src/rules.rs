@@ -158,13 +158,15 @@ fn key_is_new_and_its_own(_: &Limits, projection: &Projection, ask: &Ask<'_>) ->
 }
 
 fn child_is_of_its_parent(_: &Limits, _: &Projection, ask: &Ask<'_>) -> Result<(), Refusal> {
-    let (child, parent) = (&ask.intent.child, ask.parent);
+    let child = &ask.intent.child;
+    let Some(wish) = ask.parent.wish.filter(|_| !ask.parent.ended) else {
+        return Err(Refusal::UnknownParent { parent: child.parent });
+    };
     let differs = |field| Err(Refusal::NotOfParent { parent: child.parent, field });
     match () {
-        () if parent.ended => Err(Refusal::UnknownParent { parent: child.parent }),
-        () if parent.instrument != child.instrument => differs("instrument"),
-        () if parent.side != child.side => differs("side"),
-        () if parent.reduce_only && !child.reduce_only => differs("reduce_only"),
+        () if wish.instrument != child.instrument => differs("instrument"),
+        () if wish.side != child.side => differs("side"),
+        () if wish.reduce_only && !child.reduce_only => differs("reduce_only"),
         () => Ok(()),
     }
 }

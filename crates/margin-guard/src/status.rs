@@ -78,6 +78,6 @@ pub struct GuardStatus {
     pub markets: BTreeMap<InstrumentId, MarketView>,
     /// Per venue that has reported an account or has exposure.
     pub accounts: BTreeMap<Venue, AccountStatus>,
-    /// Value of all parents admitted in the last hour.
-    pub parents_hour_usd: Usd,
+    /// Value of all parents admitted in the last hour; absent while the rules of one's market are unknown.
+    pub parents_hour_usd: Option<Usd>,
 }

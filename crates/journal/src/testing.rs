@@ -1,5 +1,5 @@
 //! Entries for tests, of this crate and of its integration tests.
-#![allow(dead_code, reason = "each user takes what it needs")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each user takes what it needs; a test may fail")]
 
 use domain::{
     Basis, Child, ChildNo, ClientKey, Entry, Epoch, Expiry, Fill, InstrumentId, Intent, JournalTag, LiquidityRole, Lots,

@@ -1,0 +1,150 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use domain::{Book, Fact, Instrument, InstrumentId, MarketTrade, Marks, StreamHealth, StreamKind, Venue};
+use tokio::sync::Notify;
+
+/// Trades that wait for the desk. At the venue's busiest seconds (hundreds of trades each) this is some ten seconds of it.
+const TRADES_MAX: usize = 8_192;
+
+/// Market data on its way to the desk. Books, marks and rules conflate: the last one of each instrument wins. Trades queue up
+/// to a bound; beyond it the oldest are dropped and counted. Nobody waits for the desk.
+#[derive(Debug)]
+pub struct MarketFeed {
+    shared: Arc<Shared>,
+    venue: Venue,
+}
+
+/// The writing end of a [`MarketFeed`].
+#[derive(Clone, Debug)]
+pub(crate) struct MarketSink {
+    shared: Arc<Shared>,
+}
+
+/// Counters of a [`MarketFeed`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FeedGauges {
+    /// Books and marks that a newer one replaced before the desk took them.
+    pub conflated: u64,
+    /// Trades dropped because the desk did not take them in time.
+    pub trades_dropped: u64,
+    /// Trades waiting now.
+    pub trades_waiting: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    pending: Mutex<Pending>,
+    ready: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    health: Option<StreamHealth>,
+    rules: BTreeMap<InstrumentId, Arc<Instrument>>,
+    marks: BTreeMap<InstrumentId, Marks>,
+    books: BTreeMap<InstrumentId, Arc<Book>>,
+    trades: VecDeque<MarketTrade>,
+    closed: bool,
+    conflated: u64,
+    trades_dropped: u64,
+}
+
+pub(crate) fn market_feed(venue: Venue) -> (MarketSink, MarketFeed) {
+    let shared = Arc::new(Shared::default());
+    (MarketSink { shared: Arc::clone(&shared) }, MarketFeed { shared, venue })
+}
+
+impl Shared {
+    /// A writer that panicked between two fields leaves nothing half-written that a reader could misread: every field stands alone.
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MarketSink {
+    pub(crate) fn book(&self, book: Arc<Book>) {
+        let mut pending = self.shared.lock();
+        let replaced = pending.books.insert(book.instrument, book).is_some();
+        pending.conflated += u64::from(replaced);
+        drop(pending);
+        self.shared.ready.notify_one();
+    }
+
+    pub(crate) fn marks(&self, marks: Marks) {
+        let mut pending = self.shared.lock();
+        let replaced = pending.marks.insert(marks.instrument, marks).is_some();
+        pending.conflated += u64::from(replaced);
+        drop(pending);
+        self.shared.ready.notify_one();
+    }
+
+    pub(crate) fn rules(&self, instrument: Arc<Instrument>) {
+        self.shared.lock().rules.insert(instrument.id, instrument);
+        self.shared.ready.notify_one();
+    }
+
+    pub(crate) fn trade(&self, trade: MarketTrade) {
+        let mut pending = self.shared.lock();
+        if pending.trades.len() >= TRADES_MAX {
+            pending.trades.pop_front();
+            pending.trades_dropped += 1;
+        }
+        pending.trades.push_back(trade);
+        drop(pending);
+        self.shared.ready.notify_one();
+    }
+
+    pub(crate) fn health(&self, health: StreamHealth) {
+        self.shared.lock().health = Some(health);
+        self.shared.ready.notify_one();
+    }
+
+    pub(crate) fn close(&self) {
+        self.shared.lock().closed = true;
+        self.shared.ready.notify_one();
+    }
+
+    pub(crate) fn gauges(&self) -> FeedGauges {
+        let pending = self.shared.lock();
+        FeedGauges { conflated: pending.conflated, trades_dropped: pending.trades_dropped, trades_waiting: pending.trades.len() }
+    }
+}
+
+impl MarketFeed {
+    /// Waits for market data and appends all of it to `out`: health first, then rules, marks, books and trades. Returns how
+    /// many facts were appended; 0 means that the connector has stopped. Cancel-safe: a dropped call loses nothing.
+    pub async fn recv_many(&mut self, out: &mut Vec<Fact>) -> usize {
+        loop {
+            if let Some(n) = self.drain(out) {
+                return n;
+            }
+            self.shared.ready.notified().await;
+        }
+    }
+
+    /// As [`MarketFeed::recv_many`], without waiting: 0 if nothing is there.
+    pub fn try_recv_many(&mut self, out: &mut Vec<Fact>) -> usize {
+        self.drain(out).unwrap_or(0)
+    }
+
+    fn drain(&mut self, out: &mut Vec<Fact>) -> Option<usize> {
+        let before = out.len();
+        let mut pending = self.shared.lock();
+        if let Some(health) = pending.health.take() {
+            out.push(Fact::Stream(self.venue, StreamKind::Market, health));
+        }
+        while let Some((_, rules)) = pending.rules.pop_first() {
+            out.push(Fact::Instrument(rules));
+        }
+        while let Some((_, marks)) = pending.marks.pop_first() {
+            out.push(Fact::Marks(marks));
+        }
+        while let Some((_, book)) = pending.books.pop_first() {
+            out.push(Fact::Book(book));
+        }
+        out.extend(pending.trades.drain(..).map(Fact::Trade));
+        let n = out.len() - before;
+        (n > 0 || pending.closed).then_some(n)
+    }
+}

@@ -1,0 +1,196 @@
+//! Hyperliquid (HyperCore) as a client: `docs/venues/hyperliquid.md` has the venue's rules.
+//!
+//! * `startup`: what must be true before the first order, and the markets' rules.
+//! * `orders`: placing, cancelling, burning nonces, and what an answer means.
+//! * `stream`: sockets that reconnect; market data. `account`: account frames and reads.
+//! * `http`, `limits`, `nonce`, `config`: one request, budgets, nonces, settings.
+
+mod account;
+mod config;
+mod gauges;
+mod http;
+mod limits;
+mod market;
+mod nonce;
+mod orders;
+mod read;
+mod startup;
+mod stream;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use domain::{ClientKey, Fact, Instrument, InstrumentId, OrderReport, Prng, VenueOrderId, VenueSnapshot};
+use margin_guard::Released;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wire::hyperliquid::Address;
+use wire::hyperliquid::sign::Key;
+
+use crate::feed::{MarketFeed, MarketSink};
+use crate::port::{CancelRequest, Clock, OrderPort, Sweep, SweepError};
+
+pub use config::{Config, Market, OrderRoute, Timing};
+pub use gauges::Gauges;
+pub use http::{HttpSetup, NoAnswer};
+pub use limits::{AddressBudget, Purpose, Spent, WeightWindow};
+pub use nonce::{NonceAhead, NonceSource};
+pub use orders::{BurnError, LeverageError};
+pub use read::ReadError;
+pub use startup::{Signer, StartError, StartReport};
+pub use wire::hyperliquid::sign::Network;
+
+/// Account facts that wait for the desk before the socket is held back.
+const FACTS_MAX: usize = 4_096;
+
+/// What the journal knows that the connector must go on from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// The highest nonce ever used with this key, or the last moment it may have been used, UTC milliseconds.
+    pub nonce_floor: u64,
+    /// Funding payments up to this venue time are booked; later ones from the stream's first message are delivered.
+    pub fundings_since_ms: u64,
+}
+
+/// A running connector and where its facts come out.
+#[derive(Debug)]
+pub struct Started {
+    /// The handle.
+    pub connector: Connector,
+    /// The markets of the configuration, in its order: these are subscribed.
+    pub instruments: Vec<Instrument>,
+    /// All other perpetuals of the venue's main dex: positions, orders and fills in them are reported as well.
+    pub others: Vec<Instrument>,
+    /// Market data and the market stream's health.
+    pub market: MarketFeed,
+    /// Account facts, outcomes and the account stream's health. The receiver must keep up or the socket waits.
+    pub account: mpsc::Receiver<Fact>,
+    /// What the start-up checks found.
+    pub report: StartReport,
+}
+
+/// A handle on one account at Hyperliquid. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+pub(crate) struct Shared {
+    config: Config,
+    key: Key,
+    signer: Address,
+    clock: Clock,
+    reads: read::Reads,
+    markets: market::Universe,
+    nonces: NonceSource,
+    address: AddressBudget,
+    counters: Arc<gauges::Counters>,
+    facts: mpsc::Sender<Fact>,
+    sink: MarketSink,
+    mentions: account::Mentions,
+    posts: orders::Posts,
+    /// Nonces whose burn got no answer: a later "duplicate" does not say whose it was.
+    burns_lost: Mutex<BTreeSet<u64>>,
+    /// The newest account that was delivered: when, and of which venue time.
+    account_seen: Mutex<Option<account::Seen>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hyperliquid").field("account", &self.config.account).field("signer", &self.signer).finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    /// Checks everything that must be true before the first order, then opens the streams.
+    ///
+    /// `clock` is the process's clock, `jitter` a stream of chance of its own. A TLS provider must be installed (rustls on
+    /// ring, by `main`), or every TLS connection fails.
+    ///
+    /// # Errors
+    /// The first check that fails. No stream is open then and no task runs.
+    pub async fn start(config: Config, key: Key, clock: Clock, jitter: Prng, resume: Resume) -> Result<Started, StartError> {
+        startup::start(config, key, clock, jitter, resume).await
+    }
+
+    /// Everything that a reconciliation reads, in one pull: account, open orders, fills since `fills_since_ms` (venue time,
+    /// inclusive) and the venue's answer for each of `keys`.
+    ///
+    /// # Errors
+    /// The first read that failed; nothing partial is returned.
+    pub async fn snapshot(&self, keys: &[ClientKey], fills_since_ms: u64) -> Result<VenueSnapshot, ReadError> {
+        account::snapshot(&self.shared, keys, fills_since_ms).await
+    }
+
+    /// What the venue knows of the order `key`; `None` if it does not know it.
+    ///
+    /// # Errors
+    /// If the read failed.
+    pub async fn order_status(&self, key: ClientKey) -> Result<Option<OrderReport>, ReadError> {
+        account::order_status(&self.shared, key, Purpose::Recover).await
+    }
+
+    /// Burns `nonce` by an action without effect, so that nothing else signed with it can land. True: it was free, and now
+    /// never lands. False: it had been used before.
+    ///
+    /// # Errors
+    /// If the venue's answer is neither, or did not come; whether it is burnt is not known then.
+    pub async fn burn_nonce(&self, nonce: u64) -> Result<bool, BurnError> {
+        orders::burn(&self.shared, nonce).await
+    }
+
+    /// Replaces a working order by `to`: cancel and place, with a new venue id and without its queue position. `to`'s quantity
+    /// is the full new size. The outcome comes back as [`Fact::Sent`] under `to`'s key.
+    pub async fn modify(&self, order: VenueOrderId, to: Released) {
+        orders::modify(&self.shared, order, to).await;
+    }
+
+    /// Sets leverage and margin mode of a market. Repeating it is harmless.
+    ///
+    /// # Errors
+    /// If the venue refused it, or did not answer within the deadline.
+    pub async fn set_leverage(&self, instrument: InstrumentId, leverage: u32, cross: bool) -> Result<(), LeverageError> {
+        orders::set_leverage(&self.shared, instrument, leverage, cross).await
+    }
+
+    /// Counters and budgets, for status and metrics.
+    #[must_use]
+    pub fn gauges(&self) -> Gauges {
+        self.shared.gauges()
+    }
+
+    /// Closes the streams and waits for their tasks. Orders and cancels that are under way are not interrupted: they belong
+    /// to whoever called.
+    ///
+    /// Returns false if a task was still running after `grace`.
+    pub async fn stop(&self, grace: Duration) -> bool {
+        self.stop.cancel();
+        self.tasks.close();
+        let in_time = tokio::time::timeout(grace, self.tasks.wait()).await.is_ok();
+        self.shared.sink.close();
+        in_time
+    }
+}
+
+impl OrderPort for Connector {
+    async fn place(&self, orders: Vec<Released>) {
+        orders::place(&self.shared, orders).await;
+    }
+
+    async fn cancel(&self, orders: Vec<CancelRequest>) {
+        orders::cancel(&self.shared, orders).await;
+    }
+
+    async fn sweep(&self, instruments: &[InstrumentId], deadline: Duration) -> Result<Sweep, SweepError> {
+        orders::sweep(&self.shared, instruments, deadline).await
+    }
+}
+
+#[cfg(test)]
+mod stub;
+#[cfg(test)]
+mod tests;

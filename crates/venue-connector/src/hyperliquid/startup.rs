@@ -1,0 +1,559 @@
+//! What must be true before the first order, and what runs afterwards: the streams and the polls.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use domain::{Fact, Instrument, Prng, SpecFault, Usd, Venue};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+use wire::hyperliquid::info::{Abstraction, ActiveAssetData, ExtraAgent, InfoRequest, Leverage, Meta, UserRateLimit, UserRole};
+use wire::hyperliquid::sign::Key;
+use wire::hyperliquid::{Address, User};
+
+use super::account::{self, AccountReader};
+use super::config::{Config, OrderRoute};
+use super::gauges::Counters;
+use super::http::{Http, HttpSetup, Lane};
+use super::limits::{AddressBudget, Purpose, WeightWindow};
+use super::market::{self, MarketReader, Universe};
+use super::nonce::NonceSource;
+use super::orders::{self, LeverageError, ProofError};
+use super::read::{How, ReadError, Reads};
+use super::stream::{Link, Pacer};
+use super::{Connector, FACTS_MAX, Resume, Shared, Started};
+use crate::feed::market_feed;
+use crate::port::{Clock, Next};
+
+/// Clock offsets that are alarming, and that refuse to start: orders expire by the venue's clock, nonces must be near it.
+const OFFSET_ALARM_MS: i64 = 250;
+const OFFSET_MAX_MS: i64 = 500;
+/// Readings of the clock at start; the one with the shortest round trip counts.
+const CLOCK_PROBES: usize = 3;
+/// An agent that ends sooner than this is worth a warning each start.
+const AGENT_WARNING_MS: u64 = 7 * 86_400_000;
+/// Nonces of an earlier process may lie this far above the venue's clock: its own offset and a burst.
+const NONCE_SLACK_MS: u64 = 1_000;
+
+/// What the signing key is to the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// The account's own key, which can also move funds: an agent would be safer.
+    Master,
+    /// An agent of the account or of its master.
+    Agent,
+}
+
+/// What the start-up checks found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartReport {
+    /// Venue clock minus ours, milliseconds.
+    pub clock_offset_ms: i64,
+    /// The address of the signing key.
+    pub signer: Address,
+    /// What it is to the account.
+    pub role: Signer,
+    /// Until when the venue accepts the agent, UTC milliseconds; absent for an unnamed agent or a master key.
+    pub agent_valid_until_ms: Option<u64>,
+    /// Things to look at, in words. None of them stops trading.
+    pub warnings: Vec<String>,
+}
+
+/// Why the connector did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration has faults.
+    #[error("the configuration has {} faults, the first: {}", .0.len(), .0.first().map(ToString::to_string).unwrap_or_default())]
+    Config(Vec<SpecFault>),
+    /// No HTTP client.
+    #[error("no HTTP client")]
+    Http(#[from] HttpSetup),
+    /// A read failed.
+    #[error("a start-up check could not be made")]
+    Read(#[from] ReadError),
+    /// The clocks disagree.
+    #[error(
+        "the venue's clock is {offset_ms} ms from ours; more than {OFFSET_MAX_MS} ms is unsafe: synchronise this host's clock"
+    )]
+    ClockOffset {
+        /// Venue minus ours.
+        offset_ms: i64,
+    },
+    /// The account's mode keeps its balances where this connector does not look (fact sheet §8.5).
+    #[error(
+        "account {account} is in mode {mode:?}: its perpetual balances are not meaningful there; expected \"default\" or \"disabled\""
+    )]
+    AccountMode {
+        /// The account.
+        account: Address,
+        /// The venue's word.
+        mode: String,
+    },
+    /// The configured account is not one that holds positions.
+    #[error("{account} is {role:?} at the venue; expected {expected}")]
+    AccountRole {
+        /// The account.
+        account: Address,
+        /// The venue's word.
+        role: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// The key is not an agent of the account.
+    #[error("key {signer} is not an agent of {account} at the venue (it is {found}); approve it there, or configure its account")]
+    NotAgent {
+        /// The key's address.
+        signer: Address,
+        /// Whose agent it should be.
+        account: String,
+        /// What the venue says that it is.
+        found: String,
+    },
+    /// The agent has ended.
+    #[error("agent {signer} ended at {valid_until_ms} (UTC, ms): approve a new one; never approve the same address again")]
+    AgentEnded {
+        /// The key's address.
+        signer: Address,
+        /// When it ended.
+        valid_until_ms: u64,
+    },
+    /// A configured market is not there.
+    #[error("the venue has no perpetual {name:?}; names are matched exactly{}", near.as_ref().map(|n| format!(" (did you mean {n:?}?)")).unwrap_or_default())]
+    NoMarket {
+        /// As configured.
+        name: String,
+        /// A name that differs by letter case alone.
+        near: Option<String>,
+    },
+    /// A configured market's description makes no sense.
+    #[error("the venue describes a configured market in a way that cannot be traded: {0}")]
+    BadMarket(String),
+    /// A market's number is not the pinned one (F31): this may be the wrong network.
+    #[error("{name} has number {found}, pinned is {pinned}: is this the right network?")]
+    Pinned {
+        /// The market.
+        name: String,
+        /// As configured.
+        pinned: u32,
+        /// As the venue says.
+        found: u32,
+    },
+    /// The venue refused an action without effect.
+    #[error("the venue does not accept what this key signs: {text}")]
+    KeyRefused {
+        /// The venue's words.
+        text: String,
+    },
+    /// The venue did not answer an action without effect.
+    #[error("whether the venue accepts what this key signs could not be found out: {why}")]
+    KeyUnproven {
+        /// How it failed.
+        why: String,
+    },
+    /// Leverage could not be set.
+    #[error("leverage {leverage} could not be set on {name}")]
+    Leverage {
+        /// The market.
+        name: String,
+        /// As configured.
+        leverage: u32,
+        /// Why.
+        #[source]
+        source: LeverageError,
+    },
+}
+
+impl StartError {
+    /// What may help.
+    #[must_use]
+    pub fn next(&self) -> Next {
+        match self {
+            StartError::Read(e) => e.next(),
+            StartError::KeyUnproven { .. } => Next::RetryAfter(Duration::from_secs(1)),
+            StartError::Leverage { source, .. } => source.next(),
+            StartError::Config(_)
+            | StartError::Http(_)
+            | StartError::ClockOffset { .. }
+            | StartError::AccountMode { .. }
+            | StartError::AccountRole { .. }
+            | StartError::NotAgent { .. }
+            | StartError::AgentEnded { .. }
+            | StartError::NoMarket { .. }
+            | StartError::BadMarket(_)
+            | StartError::Pinned { .. }
+            | StartError::KeyRefused { .. } => Next::GiveUp,
+        }
+    }
+}
+
+pub(super) async fn start(config: Config, key: Key, clock: Clock, jitter: Prng, resume: Resume) -> Result<Started, StartError> {
+    config.check().map_err(StartError::Config)?;
+    let counters = Arc::new(Counters::default());
+    let reads = Reads {
+        http: Http::new(&config.http, &config.timing)?,
+        weight: WeightWindow::new(config.weight_per_minute),
+        clock: Arc::clone(&clock),
+        counters: Arc::clone(&counters),
+    };
+    let timeout = config.timing.read;
+    let how = How { purpose: Purpose::Recover, lane: Lane::Read, timeout, patience: Duration::ZERO };
+
+    let clock_offset_ms = clock_offset(&reads, how).await?;
+    counters.clock_offset_ms.store(clock_offset_ms, Ordering::Relaxed);
+    let mut warnings = Vec::new();
+    if clock_offset_ms.abs() > OFFSET_ALARM_MS {
+        warnings.push(format!(
+            "the venue's clock is {clock_offset_ms} ms from ours; above {OFFSET_MAX_MS} ms the daemon refuses to start"
+        ));
+    }
+
+    let meta: Meta = reads.read(&InfoRequest::Meta { dex: None }, how).await?;
+    let (traded, others) = split_markets(&config, &meta, &counters)?;
+    let signer = key.address();
+    let (role, agent_valid_until_ms) = identities(&reads, how, &config, signer, (clock)().wall_ms, &mut warnings).await?;
+    let mode: Abstraction = reads.read(&InfoRequest::UserAbstraction { user: User::from(config.account) }, how).await?;
+    if !mode.separate_balances() {
+        return Err(StartError::AccountMode { account: config.account, mode: mode.word().to_owned() });
+    }
+    let budget: UserRateLimit = reads.read(&InfoRequest::UserRateLimit { user: User::from(config.account) }, how).await?;
+
+    let now = (clock)();
+    let venue_now = now.wall_ms.saturating_add_signed(clock_offset_ms);
+    let (sink, market) = market_feed(Venue::Hyperliquid);
+    let (facts, account) = mpsc::channel(FACTS_MAX);
+    let (posts, post_reader) = orders::posts(Arc::clone(&counters));
+    let shared = Arc::new(Shared {
+        key,
+        signer,
+        clock,
+        reads,
+        markets: Universe::new(traded.iter().chain(&others).cloned()),
+        nonces: NonceSource::new(resume.nonce_floor.max(venue_now + NONCE_SLACK_MS)),
+        address: AddressBudget::new(budget.n_requests_used, cap(&budget)),
+        counters,
+        facts,
+        sink,
+        mentions: account::Mentions::default(),
+        posts,
+        burns_lost: std::sync::Mutex::default(),
+        account_seen: std::sync::Mutex::default(),
+        config,
+    });
+    if shared.config.prove_key {
+        orders::prove(&shared).await.map_err(|e| match e {
+            ProofError::Refused(text) => StartError::KeyRefused { text },
+            ProofError::NoAnswer(why) => StartError::KeyUnproven { why },
+        })?;
+    }
+    set_leverages(&shared, how).await?;
+    for traded in traded.iter().filter(|i| i.status != domain::MarketStatus::Open) {
+        warnings.push(format!("{} is {:?}", traded.id, traded.status));
+    }
+    for warning in &warnings {
+        warn!(warning, "start-up check");
+    }
+    let (tasks, stop) = spawn(&shared, &traded, post_reader, jitter, resume);
+    info!(account = %shared.config.account, %signer, ?role, clock_offset_ms, markets = traded.len(), "hyperliquid connector started");
+    let report = StartReport { clock_offset_ms, signer, role, agent_valid_until_ms, warnings };
+    let connector = Connector { shared, tasks, stop };
+    Ok(Started { connector, instruments: traded, others, market, account, report })
+}
+
+/// The reading with the shortest round trip of a few.
+async fn clock_offset(reads: &Reads, how: How) -> Result<i64, StartError> {
+    let mut best: Option<(i64, Duration)> = None;
+    for _ in 0..CLOCK_PROBES {
+        let (offset, trip) = reads.clock_offset(how).await?;
+        if best.is_none_or(|(_, shortest)| trip < shortest) {
+            best = Some((offset, trip));
+        }
+    }
+    let offset_ms = best.map_or(i64::MAX, |(offset, _)| offset);
+    if offset_ms.saturating_abs() > OFFSET_MAX_MS { Err(StartError::ClockOffset { offset_ms }) } else { Ok(offset_ms) }
+}
+
+/// The configured markets, in the configuration's order, and all others that make sense.
+fn split_markets(config: &Config, meta: &Meta, counters: &Counters) -> Result<(Vec<Instrument>, Vec<Instrument>), StartError> {
+    let mut described: BTreeMap<String, Result<Instrument, String>> = BTreeMap::new();
+    for (name, instrument) in instruments(meta) {
+        described.insert(name, instrument);
+    }
+    let mut traded = Vec::with_capacity(config.markets.len());
+    for wanted in &config.markets {
+        let Some(found) = described.remove(&wanted.name) else {
+            let near = described.keys().find(|name| name.eq_ignore_ascii_case(&wanted.name)).cloned();
+            return Err(StartError::NoMarket { name: wanted.name.clone(), near });
+        };
+        let instrument = found.map_err(StartError::BadMarket)?;
+        if let Some(pinned) = wanted.asset.filter(|pinned| *pinned != instrument.venue_asset) {
+            return Err(StartError::Pinned { name: wanted.name.clone(), pinned, found: instrument.venue_asset });
+        }
+        traded.push(instrument);
+    }
+    let mut others = Vec::with_capacity(described.len());
+    for (_, found) in described {
+        match found {
+            Ok(instrument) => others.push(instrument),
+            Err(why) => counters.malformed("meta", why),
+        }
+    }
+    Ok((traded, others))
+}
+
+/// Every perpetual of `meta` by name. An asset's number is its place in the list, delisted ones included (fact sheet §2.1).
+fn instruments(meta: &Meta) -> impl Iterator<Item = (String, Result<Instrument, String>)> + '_ {
+    meta.universe.iter().enumerate().map(|(place, entry)| {
+        let table = entry.margin_table_id.and_then(|id| meta.margin_tables.iter().find(|(known, _)| *known == id));
+        let tiers: Option<Result<Vec<(Usd, u32)>, String>> = table.map(|(_, table)| {
+            table
+                .margin_tiers
+                .iter()
+                .map(|tier| Ok((Usd::new(tier.lower_bound.get()).map_err(|e| e.to_string())?, tier.max_leverage)))
+                .collect()
+        });
+        let instrument = tiers.transpose().and_then(|tiers| {
+            market::instrument(
+                &entry.name,
+                u32::try_from(place).map_err(|e| e.to_string())?,
+                entry.sz_decimals,
+                entry.max_leverage,
+                tiers.as_deref(),
+                entry.isolated_only(),
+                entry.is_delisted == Some(true),
+            )
+        });
+        (entry.name.clone(), instrument)
+    })
+}
+
+/// Whether the account is an account, and the key one that may act for it.
+async fn identities(
+    reads: &Reads,
+    how: How,
+    config: &Config,
+    signer: Address,
+    now_ms: u64,
+    warnings: &mut Vec<String>,
+) -> Result<(Signer, Option<u64>), StartError> {
+    let role_of = |user: Address| InfoRequest::UserRole { user: User::from(user) };
+    let account: UserRole = reads.read(&role_of(config.account), how).await?;
+    let bad_role = |expected| StartError::AccountRole { account: config.account, role: account.role.clone(), expected };
+    // whose agent the key must be
+    let master = match (account.role.as_str(), config.sub_account) {
+        ("user" | "vault", false) => config.account,
+        ("missing", false) => {
+            warnings
+                .push(format!("the venue has not seen account {} yet: it needs a deposit before it can trade", config.account));
+            config.account
+        }
+        ("subAccount", true) => {
+            let master = account.data.as_ref().and_then(|d| d.master.as_ref()).and_then(User::address);
+            master.ok_or_else(|| bad_role("a sub-account with a master address"))?
+        }
+        ("vault", true) => {
+            // who leads a vault is not in its role; the proof of the key shows whether it may
+            warnings.push("the account is a vault: whether the key may act for it shows in the first action".to_owned());
+            signer
+        }
+        ("agent", _) => return Err(bad_role("the account that the agent acts for, not the agent's own address")),
+        ("subAccount", false) => return Err(bad_role("a master account, or sub_account = true")),
+        (_, true) => return Err(bad_role("a sub-account or vault, or sub_account = false")),
+        (_, false) => return Err(bad_role("a user account")),
+    };
+    if signer == master {
+        if account.role != "vault" {
+            warnings
+                .push("orders are signed with the account's own key, which can also move funds: an agent key cannot".to_owned());
+        }
+        return Ok((Signer::Master, None));
+    }
+    let key: UserRole = reads.read(&role_of(signer), how).await?;
+    let of = key.data.as_ref().and_then(|d| d.user.as_ref());
+    if key.role != "agent" || of.and_then(User::address) != Some(master) {
+        let found = match of {
+            Some(of) => format!("{} of {of}", key.role),
+            None => key.role.clone(),
+        };
+        return Err(StartError::NotAgent { signer, account: master.to_string(), found });
+    }
+    let agents: Vec<ExtraAgent> = reads.read(&InfoRequest::ExtraAgents { user: User::from(master) }, how).await?;
+    let until = agents.iter().find(|a| a.address.address() == Some(signer)).and_then(|a| a.valid_until);
+    match until {
+        Some(valid_until_ms) if valid_until_ms <= now_ms => Err(StartError::AgentEnded { signer, valid_until_ms }),
+        Some(valid_until_ms) => {
+            if valid_until_ms - now_ms < AGENT_WARNING_MS {
+                warnings
+                    .push(format!("agent {signer} ends in {} hours: approve a new one", (valid_until_ms - now_ms) / 3_600_000));
+            }
+            Ok((Signer::Agent, Some(valid_until_ms)))
+        }
+        None => {
+            warnings.push(format!("agent {signer} is unnamed or without an end: the venue does not say until when it holds"));
+            Ok((Signer::Agent, None))
+        }
+    }
+}
+
+/// Sets what the configuration asks for and the account does not have.
+async fn set_leverages(shared: &Shared, how: How) -> Result<(), StartError> {
+    for market in &shared.config.markets {
+        let (Some(leverage), Some(instrument)) = (market.leverage, shared.markets.coin(&market.name)) else { continue };
+        let request = InfoRequest::ActiveAssetData { user: User::from(shared.config.account), coin: market.name.clone() };
+        // without a reading the setting is made anew: that is harmless
+        let set: Option<ActiveAssetData> = shared.reads.read(&request, how).await.ok();
+        let same = set.is_some_and(|set| {
+            set.leverage.value() == leverage && matches!(set.leverage, Leverage::Cross { .. }) == market.cross
+        });
+        if !same {
+            orders::set_leverage(shared, instrument.id, leverage, market.cross).await.map_err(|source| StartError::Leverage {
+                name: market.name.clone(),
+                leverage,
+                source,
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The address's cap with what was bought on top.
+fn cap(budget: &UserRateLimit) -> u64 {
+    budget.n_requests_cap.saturating_add(budget.n_requests_surplus.unwrap_or(0))
+}
+
+fn spawn(
+    shared: &Arc<Shared>,
+    traded: &[Instrument],
+    post_reader: orders::PostReader,
+    mut jitter: Prng,
+    resume: Resume,
+) -> (TaskTracker, CancellationToken) {
+    let tasks = TaskTracker::new();
+    let stop = CancellationToken::new();
+    let pacer = Arc::new(Pacer::new(shared.config.connects_per_minute));
+    let mut fork = |name: &str| domain::Seed(jitter.next_u64()).fork(name);
+    let market = Link {
+        reader: MarketReader::new(Arc::clone(shared), traded),
+        shared: Arc::clone(shared),
+        pacer: Arc::clone(&pacer),
+        jitter: fork("market"),
+        stop: stop.clone(),
+    };
+    tasks.spawn(market.run());
+    let account = Link {
+        reader: AccountReader::new(Arc::clone(shared), resume.fundings_since_ms),
+        shared: Arc::clone(shared),
+        pacer: Arc::clone(&pacer),
+        jitter: fork("account"),
+        stop: stop.clone(),
+    };
+    tasks.spawn(account.run());
+    if shared.config.order_route == OrderRoute::Ws {
+        let posts = Link { reader: post_reader, shared: Arc::clone(shared), pacer, jitter: fork("posts"), stop: stop.clone() };
+        tasks.spawn(posts.run());
+    }
+    tasks.spawn(poll_account(Arc::clone(shared), stop.clone()));
+    tasks.spawn(poll_clock(Arc::clone(shared), stop.clone()));
+    tasks.spawn(poll_rules(Arc::clone(shared), stop.clone()));
+    (tasks, stop)
+}
+
+fn refresh(shared: &Shared, lane: Lane) -> How {
+    How { purpose: Purpose::Refresh, lane, timeout: shared.config.timing.read, patience: Duration::ZERO }
+}
+
+/// Reads the account when no stream delivered it.
+async fn poll_account(shared: Arc<Shared>, stop: CancellationToken) {
+    let every = shared.config.timing.account_poll;
+    while pause(&stop, every).await {
+        if shared.account_age() < every {
+            continue;
+        }
+        match shared.reads.account(shared.config.account, refresh(&shared, Lane::Read)).await {
+            Ok(state) => {
+                let fact = account::account_fact(&shared, &state);
+                if let Some(fact) = fact
+                    && !deliver(&shared, &stop, fact).await
+                {
+                    return;
+                }
+            }
+            Err(e) => warn!(error = %e, "the account could not be read"),
+        }
+    }
+}
+
+/// Reads the venue's clock, by the order and the cancel connections in turn: that keeps both of them open.
+async fn poll_clock(shared: Arc<Shared>, stop: CancellationToken) {
+    // the first fact follows at once: the desk trades only with a known offset
+    let mut wait = Duration::ZERO;
+    let mut lanes = [Lane::Order, Lane::Cancel].into_iter().cycle();
+    while pause(&stop, wait).await {
+        wait = shared.config.timing.clock_poll;
+        let Some(lane) = lanes.next() else { return };
+        match shared.reads.clock_offset(refresh(&shared, lane)).await {
+            Ok((offset_ms, trip)) => {
+                // a slow answer says little: its reading can be wrong by half the trip
+                if trip > Duration::from_secs(1) {
+                    continue;
+                }
+                shared.counters.clock_offset_ms.store(offset_ms, Ordering::Relaxed);
+                if offset_ms.abs() > OFFSET_ALARM_MS {
+                    warn!(offset_ms, "the venue's clock differs from ours");
+                }
+                if !deliver(&shared, &stop, Fact::ClockOffset(Venue::Hyperliquid, offset_ms)).await {
+                    return;
+                }
+            }
+            Err(e) => warn!(error = %e, "the venue's clock could not be read"),
+        }
+    }
+}
+
+/// Reads the markets' rules and the address's budget.
+async fn poll_rules(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut told: Vec<Instrument> = Vec::new();
+    while pause(&stop, shared.config.timing.rules_poll).await {
+        match shared.reads.read::<Meta>(&InfoRequest::Meta { dex: None }, refresh(&shared, Lane::Read)).await {
+            Ok(meta) => {
+                let fresh: Vec<Instrument> = instruments(&meta).filter_map(|(_, instrument)| instrument.ok()).collect();
+                let news = shared.markets.update(&fresh);
+                for instrument in news.iter().filter(|n| !told.contains(n)) {
+                    warn!(instrument = %instrument.id, status = ?instrument.status, "a market's rules changed");
+                    shared.sink.rules(Arc::new(instrument.clone()));
+                }
+                // what changed back must be told as well
+                for old in told.iter().filter(|t| !news.iter().any(|n| n.id == t.id)) {
+                    if let Some(pinned) = shared.markets.get(old.id) {
+                        shared.sink.rules(Arc::clone(pinned));
+                    }
+                }
+                told = news;
+            }
+            Err(e) => warn!(error = %e, "the markets' rules could not be read"),
+        }
+        let request = InfoRequest::UserRateLimit { user: User::from(shared.config.account) };
+        match shared.reads.read::<UserRateLimit>(&request, refresh(&shared, Lane::Read)).await {
+            Ok(budget) => shared.address.observe(budget.n_requests_used, cap(&budget)),
+            Err(e) => warn!(error = %e, "the address's request budget could not be read"),
+        }
+    }
+}
+
+/// False if it is time to stop.
+async fn pause(stop: &CancellationToken, wait: Duration) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(wait) => true,
+    }
+}
+
+/// False if it is time to stop.
+async fn deliver(shared: &Shared, stop: &CancellationToken, fact: Fact) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        sent = shared.facts.send(fact) => sent.is_ok(),
+    }
+}

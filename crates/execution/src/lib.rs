@@ -10,9 +10,12 @@
 //! Start with [`Worker`]; `plan` turns a schedule into slices on the lot grid, [`schedule`] holds the shapes,
 //! [`tca`] says afterwards what a parent cost, [`conformance`] runs published cases against the formulas.
 
+pub mod almgren_chriss;
 pub mod conformance;
 mod grid;
+mod plan;
 mod proposal;
+pub mod schedule;
 pub mod tca;
 mod worker;
 

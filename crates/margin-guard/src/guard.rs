@@ -20,7 +20,7 @@ use crate::status::{AccountStatus, GuardStatus, MarketView};
 #[derive(Debug)]
 pub struct Guard {
     limits: Limits,
-    projection: Projection,
+    pub(crate) projection: Projection,
 }
 
 /// Halving this often reaches one lot from any size.
@@ -287,7 +287,8 @@ impl Guard {
     }
 
     /// A fill was booked: the order's reservation shrinks by `qty` and its parent's filled quantity grows by it, also when the
-    /// order is already gone. The position is set separately.
+    /// order is already gone. Set the position as well before anything more is cleared: between the two the order counts as
+    /// neither.
     pub fn filled(&mut self, key: ClientKey, qty: Qty) {
         self.projection.filled(key, qty);
     }

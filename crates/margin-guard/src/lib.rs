@@ -18,6 +18,8 @@ mod proof;
 mod refusal;
 mod rules;
 mod status;
+#[cfg(test)]
+mod world;
 
 pub use guard::Guard;
 pub use limits::{Limits, RawLimits, RawMarketLimits, RawNumber};

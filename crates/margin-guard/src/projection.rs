@@ -43,6 +43,8 @@ pub(crate) struct Contribution {
 pub(crate) struct Ladder {
     levels: BTreeMap<i64, Level>,
     pub(crate) lots: i64,
+    /// Of these, lots of our own reduce-only orders.
+    pub(crate) reducing: i64,
 }
 
 /// Orders are counted apart from lots: an order that may still be filled for nothing more keeps its place until it is gone.
@@ -143,6 +145,14 @@ pub(crate) struct Working {
     side: Side,
     px: Px,
     remaining: Qty,
+    /// Ours and reduce-only.
+    reducing: bool,
+}
+
+impl Working {
+    fn reducing_lots(&self) -> i64 {
+        if self.reducing { self.remaining.0 } else { 0 }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -568,7 +578,7 @@ impl Projection {
             self.release_order(intent.key);
         }
         let slot = self.open_slot(limits, child.instrument);
-        let order = Working { slot, side: child.side, px: child.px, remaining };
+        let order = Working { slot, side: child.side, px: child.px, remaining, reducing: child.reduce_only };
         self.count(&order);
         self.orders.insert(intent.key, order);
         let parent = self.parents.entry(intent.key.parent()).or_default();
@@ -606,8 +616,10 @@ impl Projection {
         if let Some(order) = self.orders.get_mut(&key) {
             taken = Qty(qty.0.min(order.remaining.0));
             order.remaining = order.remaining.minus(taken);
-            let (slot, side, px) = (order.slot, order.side, order.px);
-            self.markets[slot].ladder(side).shrink(px, taken.0);
+            let (slot, side, px, reducing) = (order.slot, order.side, order.px, order.reducing);
+            let ladder = self.markets[slot].ladder(side);
+            ladder.shrink(px, taken.0);
+            ladder.reducing -= if reducing { taken.0 } else { 0 };
             self.refresh(slot);
         }
         if let Some(parent) = self.parents.get_mut(&key.parent()) {
@@ -648,7 +660,8 @@ impl Projection {
             return;
         }
         let slot = self.open_slot(limits, report.instrument);
-        let order = Working { slot, side: report.side, px: report.px, remaining: Qty(report.remaining.0.max(0)) };
+        let remaining = Qty(report.remaining.0.max(0));
+        let order = Working { slot, side: report.side, px: report.px, remaining, reducing: false };
         self.count(&order);
         self.foreign.insert((venue, report.order.clone()), order);
         self.refresh(slot);
@@ -663,14 +676,18 @@ impl Projection {
 
     fn count(&mut self, order: &Working) {
         let market = &mut self.markets[order.slot];
-        market.ladder(order.side).add(order.px, order.remaining.0);
+        let ladder = market.ladder(order.side);
+        ladder.add(order.px, order.remaining.0);
+        ladder.reducing += order.reducing_lots();
         market.open += 1;
         self.venues[venue_slot(market.id.venue())].open += 1;
     }
 
     fn uncount(&mut self, order: &Working) {
         let market = &mut self.markets[order.slot];
-        market.ladder(order.side).remove(order.px, order.remaining.0);
+        let ladder = market.ladder(order.side);
+        ladder.remove(order.px, order.remaining.0);
+        ladder.reducing -= order.reducing_lots();
         market.open -= 1;
         self.venues[venue_slot(market.id.venue())].open -= 1;
     }

@@ -164,3 +164,6 @@ fn mismatch(cleared: &[Cleared], entries: &[Stamped]) -> Option<String> {
     }
     open.keys().next().map(|key| format!("order {key} was cleared but is not to be recorded"))
 }
+
+#[cfg(test)]
+mod tests;

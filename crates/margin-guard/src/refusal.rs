@@ -208,6 +208,18 @@ pub enum Refusal {
         /// The largest size that would be allowed.
         room: Qty,
     },
+    /// It would outgrow the position on the side on which reduce-only orders still work, so that they could flip it (I07).
+    #[error("reduce-only orders of {reducing} lots work on this side and {closable} more may be closed: {asked} would let them flip the position", reducing = reducing.0, closable = closable.0, asked = asked.0)]
+    Overtakes {
+        /// Lots of our reduce-only orders on this side.
+        reducing: Qty,
+        /// Lots of the position that no working order is closing yet.
+        closable: Qty,
+        /// What was asked.
+        asked: Qty,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
     /// A stream is not up, or was never seen up.
     #[error("the {} stream of {venue} is not up", stream_words(*stream))]
     StreamDown {
@@ -460,6 +472,7 @@ impl Refusal {
             Refusal::NotionalTooSmall { .. } => "notional_too_small",
             Refusal::SelfMatch { .. } => "self_match",
             Refusal::NotReducing { .. } => "not_reducing",
+            Refusal::Overtakes { .. } => "overtakes",
             Refusal::StreamDown { .. } => "stream_down",
             Refusal::ClockOffset { .. } => "clock_offset",
             Refusal::Missing { .. } => "missing",
@@ -488,6 +501,7 @@ impl Refusal {
         match self {
             Refusal::ParentExceeded { room, .. }
             | Refusal::NotReducing { room, .. }
+            | Refusal::Overtakes { room, .. }
             | Refusal::OrderSize { room, .. }
             | Refusal::OrderNotional { room, .. }
             | Refusal::MarketExposure { room, .. }
@@ -528,6 +542,7 @@ impl Refusal {
     pub(crate) fn with_room(mut self, size: Qty) -> Refusal {
         if let Refusal::ParentExceeded { room, .. }
         | Refusal::NotReducing { room, .. }
+        | Refusal::Overtakes { room, .. }
         | Refusal::OrderSize { room, .. }
         | Refusal::OrderNotional { room, .. }
         | Refusal::MarketExposure { room, .. }

@@ -118,6 +118,7 @@ pub(crate) const RULES: &[Rule] = &[
     price_on_grid,
     market_takes_it,
     reduce_only_is_true,
+    reductions_stay_true,
     own_orders_do_not_meet,
     price_near_reference,
     messages_left,
@@ -206,6 +207,20 @@ fn market_takes_it(_: &Limits, _: &Projection, ask: &Ask<'_>) -> Result<(), Refu
 fn reduce_only_is_true(_: &Limits, _: &Projection, ask: &Ask<'_>) -> Result<(), Refusal> {
     if ask.intent.child.reduce_only && ask.increasing {
         return Err(Refusal::NotReducing { closable: ask.closable, asked: ask.qty, room: Qty::ZERO });
+    }
+    Ok(())
+}
+
+/// I07 for the reduce-only orders that work already: an order of their side that outgrows the position could fill first and
+/// turn them into increases.
+fn reductions_stay_true(_: &Limits, _: &Projection, ask: &Ask<'_>) -> Result<(), Refusal> {
+    let reducing = match ask.intent.child.side {
+        Side::Buy => ask.market.buys.reducing,
+        Side::Sell => ask.market.sells.reducing,
+    };
+    if ask.increasing && reducing > 0 {
+        let (reducing, closable) = (Qty(reducing), ask.closable);
+        return Err(Refusal::Overtakes { reducing, closable, asked: ask.qty, room: Qty::ZERO });
     }
     Ok(())
 }

@@ -642,6 +642,21 @@ fn c19_instrument_sanity() {
 }
 
 #[test]
+fn room_knows_that_closing_a_whole_position_may_be_small() {
+    let mut guard = world();
+    long(&mut guard, 5);
+    guard.set_parent_total(ParentId(2), Qty(8));
+    // 8 dollars are too little for the venue, but 5 close the position
+    assert_eq!(refuse(&mut guard, t0(), child(2, 1, 12, BTC_PX + 10)).room(), Some(Qty(5)));
+    drop(allow(&mut guard, t0(), child(2, 1, 5, BTC_PX + 10)));
+    // and a size that would look like another parent's order is stepped over
+    guard.set_parent_total(ParentId(6), Qty(300));
+    guard.set_parent_total(ParentId(2), Qty(1_000));
+    drop(allow(&mut guard, t0(), child(2, 2, 300, BTC_PX + 10)));
+    assert_eq!(refuse(&mut guard, t0(), child(6, 1, 301, BTC_PX + 10)).room(), Some(Qty(299)));
+}
+
+#[test]
 fn c19_c20_market_states() {
     let mut guard = world();
     long(&mut guard, 1_000);

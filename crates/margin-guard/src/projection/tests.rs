@@ -124,12 +124,15 @@ fn px_of(of: u32, step: i64) -> i64 {
     base + step * base / 2_000
 }
 
+/// Enough for a few children each.
+const PARENT_LOTS: i64 = 25_000;
+
 /// Limits that the sizes above reach now and then.
 fn tight() -> Limits {
     limits(|raw| {
         raw.order_notional_max_usd = Some("12000".into());
         raw.market_notional_max_usd = Some("30000".into());
-        raw.venue_notional_max_usd = Some("45000".into());
+        raw.venue_notional_max_usd = Some("31000".into());
         raw.open_orders_per_market_max = Some("12".into());
     })
 }
@@ -138,7 +141,11 @@ impl Play {
     fn new() -> Play {
         let marks = [(btc(), BTC_PX), (eth(), ETH_PX)].into();
         let (orders, foreign, positions, filled) = Default::default();
-        Play { guard: world_with(tight()), ms: 0, next: 0, orders, foreign, positions, marks, filled }
+        let mut guard = world_with(tight());
+        for (no, ..) in PARENTS {
+            guard.set_parent_total(ParentId(no), Qty(PARENT_LOTS));
+        }
+        Play { guard, ms: 0, next: 0, orders, foreign, positions, marks, filled }
     }
 
     fn intent(&mut self, of: u32, qty: i64, step: i64, reduce: bool) -> Intent {
@@ -168,6 +175,7 @@ impl Play {
                 entry.remaining = (entry.remaining - qty).max(0);
                 let child = entry.intent.child;
                 self.guard.filled(entry.intent.key, Qty(qty));
+                self.guard.verify().unwrap_or_else(|drift| panic!("{drift}"));
                 *self.filled.entry(child.parent).or_default() += qty;
                 let held = self.positions.get(&child.instrument).copied().unwrap_or(0);
                 self.set_position(child.instrument, held + child.side.sign() * qty);
@@ -269,13 +277,13 @@ impl Play {
                     self.value(m, long.abs().max(short.abs()))
                 })
                 .sum();
-            assert!(all <= 45_000_000_000, "I04 venue: {intent:?}");
+            assert!(all <= 31_000_000_000, "I04 venue: {intent:?}");
         }
         // I06
         let of_parent = self.orders.iter().filter(|e| e.intent.child.parent == child.parent);
         let live: i64 = of_parent.map(|e| e.remaining).sum();
         let filled = self.filled.get(&child.parent).copied().unwrap_or(0);
-        assert!(filled + live + child.qty.0 <= PARENT_QTY, "I06: {intent:?}");
+        assert!(filled + live + child.qty.0 <= PARENT_LOTS, "I06: {intent:?}");
         // I07
         assert!(!child.reduce_only || !increasing, "I07: {intent:?}");
         // I08

@@ -1,0 +1,286 @@
+//! Matching: who trades with whom, at what price, and what that does to both.
+
+use domain::{Lots, Px, Qty, Side, Usd};
+
+use super::orders::Stage;
+use super::{Exchange, VAULT};
+use crate::account::CENTS;
+use crate::book::{Entry, Front};
+use crate::event::{Direction, Event, FillRecord, LiquidationInfo, OrderStatus, PublicTrade};
+use crate::op::{AccountKey, Asset};
+
+/// One party of a trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Party {
+    /// Nobody in particular.
+    Background,
+    /// The liquidator vault.
+    Vault,
+    /// An account by one of its orders.
+    Order { account: AccountKey, oid: u64, cloid: Option<u128> },
+}
+
+impl Party {
+    fn account(self) -> Option<AccountKey> {
+        match self {
+            Party::Background => None,
+            Party::Vault => Some(VAULT),
+            Party::Order { account, .. } => Some(account),
+        }
+    }
+}
+
+/// How a trade came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// On the book.
+    Match(Option<LiquidationInfo>),
+    /// Taken over by the vault, at the mark, without fee or print.
+    Backstop(LiquidationInfo),
+    /// Automatic deleveraging, at the mark, without fee or print.
+    Deleverage,
+}
+
+pub(super) struct Trade {
+    pub asset: Asset,
+    pub px: Px,
+    pub qty: Qty,
+    /// The aggressor's side.
+    pub side: Side,
+    pub taker: Party,
+    pub maker: Party,
+    pub cause: Cause,
+}
+
+impl Exchange {
+    /// Lets the order take what its limit allows, in price-time order. Own resting orders in the way are cancelled.
+    pub(super) fn take(&mut self, oid: u64, liquidation: Option<LiquidationInfo>) {
+        let Some(order) = self.orders.get(&oid) else { return };
+        let (account, asset, side, limit, reduce_only) = (order.account, order.asset, order.side, order.px, order.reduce_only);
+        let party = Party::Order { account, oid, cloid: order.cloid };
+        loop {
+            if reduce_only {
+                let room = self.accounts.get(&account).map_or(Qty::ZERO, |a| a.reducible(asset, side));
+                if let Some(order) = self.orders.get_mut(&oid) {
+                    order.remaining = order.remaining.min(room);
+                }
+            }
+            let wanted = self.orders.get(&oid).map_or(Qty::ZERO, |o| o.remaining);
+            let Some(market) = self.markets.get_mut(&asset) else { return };
+            if wanted.is_zero() {
+                return;
+            }
+            let Some((px, front)) = market.book.front(side.flip(), limit) else { return };
+            match front {
+                Front::Background(there) => {
+                    let qty = there.min(wanted);
+                    market.book.take_background(side.flip(), px, qty);
+                    let cause = Cause::Match(liquidation);
+                    self.settle(&Trade { asset, px, qty, side, taker: party, maker: Party::Background, cause });
+                }
+                Front::Order(entry) => {
+                    let qty = self.match_resting(asset, px, entry, wanted, side, party, liquidation);
+                    if qty.is_zero() {
+                        continue;
+                    }
+                }
+            }
+            self.sibling_filled(oid);
+            self.keep_reduce_only(account, asset);
+            self.changed_books.insert(asset);
+        }
+    }
+
+    /// Trades up to `wanted` against one resting order and says how much. Nothing means that the order is gone: it belonged to
+    /// the aggressor, had nothing left to reduce, or had no margin for the match.
+    pub(super) fn match_resting(
+        &mut self,
+        asset: Asset,
+        px: Px,
+        entry: Entry,
+        wanted: Qty,
+        aggressor: Side,
+        taker: Party,
+        liquidation: Option<LiquidationInfo>,
+    ) -> Qty {
+        let Some(order) = self.orders.get(&entry.oid) else { return Qty::ZERO };
+        let (side, reduce_only, cloid) = (order.side, order.reduce_only, order.cloid);
+        if taker.account() == Some(entry.account) {
+            self.end_order(entry.oid, OrderStatus::SelfTradeCanceled);
+            return Qty::ZERO;
+        }
+        let mut qty = wanted.min(entry.qty);
+        if reduce_only {
+            qty = qty.min(self.accounts.get(&entry.account).map_or(Qty::ZERO, |a| a.reducible(asset, side)));
+            if qty.is_zero() {
+                self.end_order(entry.oid, OrderStatus::ReduceOnlyCanceled);
+                return Qty::ZERO;
+            }
+        } else if !self.maker_has_margin(entry.account, asset, side, px, qty) {
+            self.end_order(entry.oid, OrderStatus::MarginCanceled);
+            return Qty::ZERO;
+        }
+        let maker = Party::Order { account: entry.account, oid: entry.oid, cloid };
+        self.set_resting(entry.oid, entry.qty.minus(qty));
+        self.settle(&Trade { asset, px, qty, side: aggressor, taker, maker, cause: Cause::Match(liquidation) });
+        if qty == entry.qty {
+            self.filled(entry.oid);
+        }
+        self.sibling_filled(entry.oid);
+        self.keep_reduce_only(entry.account, asset);
+        qty
+    }
+
+    /// A take-profit or stop-loss that filled ends its siblings.
+    pub(super) fn sibling_filled(&mut self, oid: u64) {
+        let siblings = self.orders.get(&oid).map(|o| o.siblings.clone()).unwrap_or_default();
+        siblings.into_iter().for_each(|sibling| self.end_order(sibling, OrderStatus::SiblingFilledCanceled));
+    }
+
+    /// Books a trade on both sides: cash, positions, fees, fills, prints.
+    pub(super) fn settle(&mut self, trade: &Trade) {
+        let tid = self.tid();
+        let Some(market) = self.markets.get_mut(&trade.asset) else { return };
+        let notional = market.spec.instrument.notional(trade.px, trade.qty);
+        let on_book = matches!(trade.cause, Cause::Match(_));
+        if on_book {
+            market.reference.traded(trade.px, trade.qty, notional);
+            let (buyer, seller) = match trade.side {
+                Side::Buy => (trade.taker.account(), trade.maker.account()),
+                Side::Sell => (trade.maker.account(), trade.taker.account()),
+            };
+            let Trade { asset, px, qty, side, .. } = *trade;
+            self.events.push(Event::Trade(PublicTrade { asset, px, qty, side, at_ms: self.now_ms, tid, buyer, seller }));
+        }
+        for (party, side, crossed) in [(trade.taker, trade.side, true), (trade.maker, trade.side.flip(), false)] {
+            match party {
+                Party::Background => {
+                    self.pools.background -= if side == Side::Buy { notional } else { -notional };
+                    if let Some(market) = self.markets.get_mut(&trade.asset) {
+                        market.background += Lots(side.sign() * trade.qty.0);
+                    }
+                }
+                Party::Vault => {
+                    self.book_side(trade, VAULT, side, Usd::ZERO);
+                }
+                Party::Order { account, oid, cloid } => {
+                    let rate = if crossed { self.fees.taker } else { self.fees.maker };
+                    let fee = if on_book { notional.times(rate).round(CENTS) } else { Usd::ZERO };
+                    self.book_fill(trade, tid, account, oid, cloid, side, crossed, fee, notional);
+                }
+            }
+        }
+    }
+
+    fn book_side(&mut self, trade: &Trade, account: AccountKey, side: Side, fee: Usd) -> Option<crate::account::Booked> {
+        let market = self.markets.get(&trade.asset)?;
+        let owner = self.accounts.get_mut(&account)?;
+        let setting = owner.leverage(trade.asset, market.instrument(), market.cross_allowed());
+        self.touched.insert(account);
+        Some(owner.book(trade.asset, market.instrument(), side, trade.px, trade.qty, fee, setting))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one side of a trade, taken apart once")]
+    fn book_fill(
+        &mut self,
+        trade: &Trade,
+        tid: u64,
+        account: AccountKey,
+        oid: u64,
+        cloid: Option<u128>,
+        side: Side,
+        crossed: bool,
+        fee: Usd,
+        notional: Usd,
+    ) {
+        let was_isolated =
+            self.accounts.get(&account).and_then(|a| a.positions.get(&trade.asset)).is_some_and(|p| p.isolated.is_some());
+        let Some(booked) = self.book_side(trade, account, side, fee) else { return };
+        self.pools.fees += fee;
+        let liquidation = match trade.cause {
+            Cause::Match(liquidation) => liquidation,
+            Cause::Backstop(info) => Some(info),
+            Cause::Deleverage => None,
+        };
+        let dir = match trade.cause {
+            Cause::Deleverage => Direction::AutoDeleveraging,
+            Cause::Match(_) | Cause::Backstop(_) if liquidation.is_some_and(|l| l.liquidated_user == account) => {
+                match (was_isolated, booked.start.0 > 0) {
+                    (false, true) => Direction::LiquidatedCrossLong,
+                    (false, false) => Direction::LiquidatedCrossShort,
+                    (true, true) => Direction::LiquidatedIsolatedLong,
+                    (true, false) => Direction::LiquidatedIsolatedShort,
+                }
+            }
+            Cause::Match(_) | Cause::Backstop(_) => booked.dir,
+        };
+        let fill = FillRecord {
+            account,
+            asset: trade.asset,
+            px: trade.px,
+            qty: trade.qty,
+            side,
+            at_ms: self.now_ms,
+            start_position: booked.start,
+            dir,
+            closed_pnl: booked.closed_pnl,
+            oid,
+            cloid,
+            crossed,
+            fee,
+            tid,
+            liquidation,
+        };
+        if let Some(order) = self.orders.get_mut(&oid) {
+            order.filled += trade.qty;
+            order.filled_value += i128::from(trade.px.0) * i128::from(trade.qty.0);
+            if order.stage == Stage::Taking {
+                order.remaining = order.remaining.minus(trade.qty);
+            }
+        }
+        if let Some(owner) = self.accounts.get_mut(&account) {
+            owner.volume += notional;
+            owner.keep_fill(fill.clone());
+        }
+        self.events.push(Event::Fill(fill));
+    }
+
+    /// Keeps what reduce-only promises after a position changed (fact sheet §4.5): resting orders shrink to the position and end
+    /// with it; if they exceed it together, the older ones end; protective triggers end with the position.
+    pub(super) fn keep_reduce_only(&mut self, account: AccountKey, asset: Asset) {
+        let Some(owner) = self.accounts.get(&account) else { return };
+        let szi = owner.szi(asset);
+        let resting: Vec<u64> =
+            owner.reduce_only.get(&asset).map(|list| list.iter().map(|(_, oid)| *oid).collect()).unwrap_or_default();
+        let mut kept: Vec<(u64, Qty)> = Vec::new();
+        for oid in resting {
+            let Some(order) = self.orders.get(&oid) else { continue };
+            let closes = szi.0 * order.side.sign() < 0;
+            if !closes {
+                self.end_order(oid, OrderStatus::ReduceOnlyCanceled);
+                continue;
+            }
+            let remaining = order.remaining.min(szi.abs());
+            if remaining != order.remaining {
+                self.set_resting(oid, remaining);
+            }
+            kept.push((oid, remaining));
+        }
+        let mut total: Qty = kept.iter().map(|(_, qty)| *qty).sum();
+        for (oid, qty) in kept {
+            if total <= szi.abs() {
+                break;
+            }
+            total = total.minus(qty);
+            self.end_order(oid, OrderStatus::ReduceOnlyCanceled);
+        }
+        let Some(owner) = self.accounts.get(&account) else { return };
+        let watching: Vec<u64> = owner.triggers.get(&asset).map(|list| list.iter().copied().collect()).unwrap_or_default();
+        for oid in watching {
+            let idle = |side: Side| szi.0 * side.sign() >= 0;
+            if self.orders.get(&oid).is_some_and(|o| o.reduce_only && idle(o.side)) {
+                self.end_order(oid, OrderStatus::ReduceOnlyCanceled);
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+use std::fmt;
+
+use domain::{ClientKey, CommandReply, InstrumentId, Stamped, Venue, VenueOrderId};
+use margin_guard::Cleared;
+use serde::Serialize;
+
+/// A request to cancel one order. It needs no permission and no durable record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancel {
+    /// Our name of it.
+    pub key: ClientKey,
+    /// The market.
+    pub instrument: InstrumentId,
+    /// The venue's name of it, if known.
+    pub order: Option<VenueOrderId>,
+}
+
+/// How much an alert matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Unexpected, nothing lost.
+    Warn,
+    /// Someone must act.
+    Act,
+}
+
+/// Something a person should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Alert {
+    /// How much it matters.
+    pub severity: Severity,
+    /// What it is about, a stable word.
+    pub topic: &'static str,
+    /// The facts and what to do.
+    pub text: String,
+}
+
+impl fmt::Display for Alert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.topic, self.text)
+    }
+}
+
+/// Something to do. Effects are carried out in order, with one exception that the type makes safe: a [`Effect::Place`]
+/// waits until every [`Effect::Record`] of its step is durable, and nothing else waits.
+#[derive(Debug)]
+pub enum Effect {
+    /// Make this durable.
+    Record(Stamped),
+    /// Place this once its step is durable.
+    Place(Cleared),
+    /// Cancel this now.
+    Cancel(Cancel),
+    /// Cancel everything the venue has, known to us or not, and make sure (kill path).
+    CancelAll(Venue),
+    /// Pull the venue's state.
+    Pull {
+        /// Which venue.
+        venue: Venue,
+        /// Orders to ask for by key.
+        keys: Vec<ClientKey>,
+        /// Fills from here on, UTC milliseconds.
+        fills_since_ms: u64,
+    },
+    /// Use up a nonce so that what was signed with it can no longer land.
+    Burn {
+        /// Which venue.
+        venue: Venue,
+        /// Which nonce.
+        nonce: u64,
+    },
+    /// Answer a command.
+    Reply(u64, CommandReply),
+    /// Tell a person.
+    Alert(Alert),
+}

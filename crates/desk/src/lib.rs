@@ -1,0 +1,449 @@
+//! The one state machine: facts in, effects out.
+//!
+//! [`Desk::apply`] is called with what happened and answers with what to do. It has no clock, no randomness and no await; the
+//! same facts at the same stamps give the same effects. What must outlive the process is an [`domain::Entry`]: the desk folds
+//! each one into its [`Books`] at the moment it emits it, and a new desk folds the journal to get the same books.
+//!
+//! The desk does not know limits (`margin-guard` judges every order), schedules (`execution` proposes), wire formats or
+//! sockets. Start with [`Desk::apply`]; `orders` holds the life of an order, `reconcile` what a pull from the venue changes.
+
+mod books;
+mod effect;
+mod operator;
+mod order;
+mod orders;
+mod parents;
+mod reconcile;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::{
+    AccountView, Book, ClientKey, Entry, Epoch, Fact, Instrument, InstrumentId, JournalTag, Marks, ParentId, Seed, Span, Stamp,
+    Stamped, StopLevel, StreamHealth, StreamKind, Venue, VenueOrderId,
+};
+use margin_guard::{Guard, Limits};
+use serde::{Deserialize, Serialize};
+
+pub use books::Books;
+pub use effect::{Alert, Cancel, Effect, Severity};
+pub use order::{Order, Working};
+pub use parents::Ended;
+pub use status::{OrderLine, ParentLine, Status, VenueLine};
+
+use orders::Doubt;
+use parents::{Live, Wakes};
+use reconcile::Pull;
+
+/// What to do about orders at the venue that this daemon did not send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ForeignPolicy {
+    /// Count them in the exposure, say so, and freeze their market.
+    #[default]
+    Freeze,
+    /// Count them in the exposure and say so.
+    Report,
+}
+
+/// What the desk needs to know besides limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeskConfig {
+    /// Venues whose reconciliation must be complete before anything trades.
+    pub venues: Vec<Venue>,
+    /// Markets the desk may trade.
+    pub instruments: Vec<InstrumentId>,
+    /// How long a venue may still accept what we sign (I33), milliseconds.
+    pub expires_after_ms: u64,
+    /// How often the venue is compared with the books.
+    pub reconcile_every: Span,
+    /// What to do about foreign orders.
+    pub foreign: ForeignPolicy,
+    /// With more unresolved sends than this, no parent proposes anything (F14).
+    pub unknown_max: usize,
+}
+
+/// What is known of a market besides the books.
+#[derive(Debug)]
+struct Market {
+    /// The venue's rules now. `None` until the venue told them in this tenure.
+    confirmed: bool,
+    book: Option<Arc<Book>>,
+    marks: Option<Marks>,
+    parents: Vec<ParentId>,
+}
+
+/// What is known of a venue besides the books.
+#[derive(Debug)]
+struct VenueState {
+    venue: Venue,
+    market: StreamHealth,
+    account: StreamHealth,
+    /// Set by the first complete pull after the account stream came up; cleared when it goes down.
+    trusted: bool,
+    pull: Option<Pull>,
+    pull_due: Option<Stamp>,
+    last_pull: Option<Stamp>,
+    view: Option<AccountView>,
+    offset_ms: Option<i64>,
+    pull_failures: u32,
+}
+
+/// The desk.
+#[derive(Debug)]
+pub struct Desk {
+    config: DeskConfig,
+    guard: Guard,
+    books: Books,
+    markets: BTreeMap<InstrumentId, Market>,
+    venues: Vec<VenueState>,
+    live: BTreeMap<ParentId, Live>,
+    ended: BTreeMap<ParentId, Ended>,
+    wakes: Wakes,
+    doubts: BTreeMap<ClientKey, Doubt>,
+    breaks: BTreeMap<InstrumentId, u32>,
+    foreign: BTreeMap<VenueOrderId, Venue>,
+    /// Parents that must be looked at in this step.
+    due: Vec<ParentId>,
+    proposals: Vec<execution::Proposal>,
+    draining: bool,
+    repairs: u32,
+    alerts: status::RecentAlerts,
+}
+
+/// Why a journal cannot be folded into a desk.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// A parent in the journal cannot be rebuilt.
+    #[error("parent {parent} in the journal cannot be resumed: {}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Parent {
+        /// Which.
+        parent: ParentId,
+        /// Why.
+        faults: Vec<domain::SpecFault>,
+    },
+    /// A parent in the journal trades a market whose rules are not in the journal before it.
+    #[error("parent {parent} trades {instrument}, whose rules are not in the journal before it")]
+    NoRules {
+        /// Which parent.
+        parent: ParentId,
+        /// Which market.
+        instrument: InstrumentId,
+    },
+}
+
+/// What a new tenure is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenure {
+    /// Its number, above all in the journal.
+    pub epoch: Epoch,
+    /// The journal's mark.
+    pub tag: JournalTag,
+    /// Root of all chance.
+    pub seed: Seed,
+    /// Version of the binary.
+    pub binary: String,
+    /// Hash of the checked configuration.
+    pub config: String,
+}
+
+impl Desk {
+    /// A desk with the state of `journal`, and the entries that open a new tenure over it.
+    ///
+    /// Nothing is cleared until the first [`Fact::Snapshot`] of every venue has been reconciled (I14).
+    ///
+    /// # Errors
+    /// If the journal holds a parent that cannot be rebuilt.
+    pub fn boot(
+        config: DeskConfig,
+        limits: Limits,
+        tenure: &Tenure,
+        now: Stamp,
+        journal: &[Stamped],
+        out: &mut Vec<Effect>,
+    ) -> Result<Desk, BootError> {
+        let (limits_id, limits_text) = (limits.id(), limits.text().to_owned());
+        let market = |_: &InstrumentId| Market { confirmed: false, book: None, marks: None, parents: Vec::new() };
+        let venue = |venue: &Venue| VenueState {
+            venue: *venue,
+            market: StreamHealth::Down,
+            account: StreamHealth::Down,
+            trusted: false,
+            pull: None,
+            pull_due: None,
+            last_pull: None,
+            view: None,
+            offset_ms: None,
+            pull_failures: 0,
+        };
+        let mut desk = Desk {
+            markets: config.instruments.iter().map(|id| (*id, market(id))).collect(),
+            venues: config.venues.iter().map(venue).collect(),
+            config,
+            guard: Guard::new(limits),
+            books: Books::default(),
+            live: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            wakes: Wakes::default(),
+            doubts: BTreeMap::new(),
+            breaks: BTreeMap::new(),
+            foreign: BTreeMap::new(),
+            due: Vec::new(),
+            proposals: Vec::new(),
+            draining: false,
+            repairs: 0,
+            alerts: status::RecentAlerts::default(),
+        };
+        for stamped in journal {
+            desk.fold(stamped.at, &stamped.entry)?;
+        }
+        desk.open_tenure(tenure, limits_id, limits_text, now, out)?;
+        Ok(desk)
+    }
+
+    fn open_tenure(
+        &mut self,
+        tenure: &Tenure,
+        limits_id: u64,
+        limits_text: String,
+        now: Stamp,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), BootError> {
+        self.guard.set_ready(false);
+        let Tenure { epoch, tag, seed, binary, config } = tenure.clone();
+        self.record(now, Entry::Epoch { epoch, tag, seed, binary, config }, out);
+        self.record(now, Entry::Limits { id: limits_id, text: limits_text }, out);
+        self.guard.set_stop(self.books.stop);
+        for (id, why) in self.books.frozen.clone() {
+            self.guard.freeze(id, &why);
+        }
+        for (id, lots) in self.books.positions.clone() {
+            self.guard.set_position(id, lots);
+        }
+        let orders: Vec<Order> = self.books.live().cloned().collect();
+        for order in orders {
+            // R5: what an earlier tenure sent and nobody answered is unknown until the venue says (I05)
+            if order.state == Working::Sent {
+                self.record(now, Entry::Unknown { key: order.key(), cause: domain::Lost::Restart }, out);
+                self.tell_worker(now, order.key(), execution::ChildEvent::Unknown);
+            }
+            self.doubt(now, order.key(), Span::ZERO);
+        }
+        for venue in &mut self.venues {
+            venue.pull_due = Some(now);
+        }
+        self.rehold(now);
+        Ok(())
+    }
+
+    /// Applies `facts`, which all happened no later than `now`, and then lets every parent that is due propose.
+    ///
+    /// Cost: logarithmic in live orders per fact, and constant per parent of a market whose book changed.
+    pub fn apply(&mut self, now: Stamp, facts: &[Fact], out: &mut Vec<Effect>) {
+        for fact in facts {
+            self.observe(now, fact, out);
+        }
+        self.resolve_doubts(now, out);
+        self.pull_if_due(now, out);
+        self.step_parents(now, out);
+    }
+
+    /// When the desk wants to be called even if nothing happens, and why.
+    #[must_use]
+    pub fn wake(&self) -> Option<(Stamp, &'static str)> {
+        let pulls = self.venues.iter().filter(|v| v.pull.is_none()).filter_map(|v| Some((v.pull_due?, "pull")));
+        let doubts = self.doubts.values().map(|d| (d.due, "unresolved order"));
+        pulls.chain(doubts).chain(self.wakes.first()).min_by_key(|(at, _)| at.mono)
+    }
+
+    /// What the journal determines.
+    #[must_use]
+    pub const fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// The guard, to be asked about its view of the account.
+    #[must_use]
+    pub const fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Whether reconciliation is complete and every venue's account stream can be trusted.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.venues.iter().all(|v| v.trusted) && self.books.reconciled == Some(self.books.epoch)
+    }
+
+    /// Whether every parent has ended.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.live.is_empty()
+    }
+
+    /// Whether no order of ours can be at a venue.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.books.live().next().is_none()
+    }
+
+    /// Stops proposing and cancels what rests, so that the process can leave. A restart resumes every parent.
+    pub fn drain(&mut self, now: Stamp, out: &mut Vec<Effect>) {
+        self.draining = true;
+        self.rehold(now);
+        self.cancel_all_ours(now, out);
+    }
+
+    fn observe(&mut self, now: Stamp, fact: &Fact, out: &mut Vec<Effect>) {
+        match fact {
+            Fact::Instrument(instrument) => self.on_instrument(now, instrument, out),
+            Fact::Book(book) => {
+                self.guard.observe_book(book);
+                if let Some(market) = self.markets.get_mut(&book.instrument) {
+                    market.book = Some(Arc::clone(book));
+                    self.due.extend_from_slice(&market.parents);
+                }
+            }
+            Fact::Marks(marks) => {
+                self.guard.observe_marks(marks);
+                if let Some(market) = self.markets.get_mut(&marks.instrument) {
+                    market.marks = Some(*marks);
+                }
+            }
+            Fact::Trade(trade) => {
+                if let Some(market) = self.markets.get(&trade.instrument) {
+                    for id in &market.parents {
+                        if let Some(live) = self.live.get_mut(id)
+                            && live.follows_volume()
+                        {
+                            live.worker.observe_trade(trade);
+                        }
+                    }
+                }
+            }
+            Fact::Sent { key, outcome } => self.on_sent(now, *key, outcome, out),
+            Fact::CancelAnswered { key, gone } => self.on_cancel_answered(now, *key, *gone),
+            Fact::Order(report) => self.on_report(now, report, out),
+            Fact::Fill(fill) => self.on_fill(now, fill, out),
+            Fact::Funding(payment) => {
+                if !self.books.has_funding(payment.instrument, payment.venue_ms)
+                    && self.books.opened_ms.get(&payment.instrument).is_some_and(|opened| payment.venue_ms > *opened)
+                {
+                    self.record(now, Entry::Funding(payment.clone()), out);
+                }
+            }
+            Fact::Account(view) => self.on_account(view),
+            Fact::Snapshot(snapshot) => self.on_snapshot(now, snapshot, out),
+            Fact::SnapshotFailed(venue, why) => self.on_pull_failed(now, *venue, why, out),
+            Fact::NonceBurnt { venue, nonce, burnt } => self.on_burnt(now, *venue, *nonce, *burnt, out),
+            Fact::Stream(venue, kind, health) => self.on_stream(now, *venue, *kind, *health, out),
+            Fact::ClockOffset(venue, ms) => {
+                self.guard.set_clock_offset(*venue, *ms);
+                if let Some(state) = self.venues.iter_mut().find(|v| v.venue == *venue) {
+                    state.offset_ms = Some(*ms);
+                }
+            }
+            Fact::Command(asker, command) => self.on_command(now, *asker, command, out),
+            Fact::Timer => {}
+        }
+    }
+
+    fn on_instrument(&mut self, now: Stamp, instrument: &Arc<Instrument>, out: &mut Vec<Effect>) {
+        if !self.markets.contains_key(&instrument.id) {
+            return;
+        }
+        let known = self.books.instruments.get(&instrument.id);
+        let same_units = known.is_none_or(|k| k.tick == instrument.tick && k.lot == instrument.lot && k.venue_asset == instrument.venue_asset);
+        if !same_units {
+            // F30, F31: open quantities and prices are written in the old units
+            let why = "the venue changed its tick, lot or asset id; finish or cancel its parents, then start a new journal".to_owned();
+            self.freeze(now, instrument.id, why, out);
+            return;
+        }
+        if known.is_none_or(|k| k != &**instrument) {
+            self.record(now, Entry::Instrument((**instrument).clone()), out);
+        }
+        self.guard.set_instrument(instrument);
+        if let Some(market) = self.markets.get_mut(&instrument.id) {
+            market.confirmed = true;
+            for id in &market.parents {
+                if let Some(live) = self.live.get_mut(id) {
+                    live.worker.set_instrument(instrument);
+                }
+            }
+        }
+        self.rehold(now);
+    }
+
+    fn on_account(&mut self, view: &AccountView) {
+        self.guard.observe_account(view);
+        if let Some(state) = self.venues.iter_mut().find(|v| v.venue == view.venue) {
+            state.view = Some(view.clone());
+        }
+    }
+
+    fn on_stream(&mut self, now: Stamp, venue: Venue, kind: StreamKind, health: StreamHealth, out: &mut Vec<Effect>) {
+        self.guard.set_stream(venue, kind, health);
+        let Some(state) = self.venues.iter_mut().find(|v| v.venue == venue) else { return };
+        let before = match kind {
+            StreamKind::Market => std::mem::replace(&mut state.market, health),
+            StreamKind::Account => std::mem::replace(&mut state.account, health),
+        };
+        if before == health {
+            return;
+        }
+        if kind == StreamKind::Account {
+            // what happened while we were not listening is only known by asking (F06)
+            state.trusted = false;
+            if health == StreamHealth::Up {
+                state.pull = None;
+                state.pull_due = Some(now);
+            }
+            self.guard.set_ready(false);
+        }
+        if before == StreamHealth::Up {
+            let text = format!("{venue} {kind:?} stream is {health:?}; no new risk until it is back and the venue has been read");
+            self.alert(Severity::Warn, "stream", text, out);
+        }
+        self.rehold(now);
+    }
+
+    /// Emits `entry` and folds it at once.
+    fn record(&mut self, at: Stamp, entry: Entry, out: &mut Vec<Effect>) {
+        self.books.fold(at, &entry);
+        out.push(Effect::Record(Stamped { at, entry }));
+    }
+
+    fn alert(&mut self, severity: Severity, topic: &'static str, text: String, out: &mut Vec<Effect>) {
+        let alert = Alert { severity, topic, text };
+        self.alerts.push(alert.clone());
+        out.push(Effect::Alert(alert));
+    }
+
+    fn freeze(&mut self, now: Stamp, instrument: InstrumentId, why: String, out: &mut Vec<Effect>) {
+        if self.books.frozen.contains_key(&instrument) {
+            return;
+        }
+        self.alert(Severity::Act, "frozen", format!("{instrument}: {why}"), out);
+        self.guard.freeze(instrument, &why);
+        self.record(now, Entry::Frozen { instrument, why }, out);
+        self.rehold(now);
+    }
+
+    fn raise(&mut self, now: Stamp, level: StopLevel, cause: &str, out: &mut Vec<Effect>) {
+        if level > self.books.stop {
+            self.record(now, Entry::Latch { level, cause: cause.to_owned() }, out);
+            self.guard.set_stop(self.books.stop);
+            self.alert(Severity::Act, "stopped", format!("level {level:?}: {cause}"), out);
+            self.rehold(now);
+        }
+        if self.books.stop >= StopLevel::Cancel {
+            for venue in self.config.venues.clone() {
+                out.push(Effect::CancelAll(venue));
+            }
+            self.cancel_all_ours(now, out);
+        }
+    }
+}

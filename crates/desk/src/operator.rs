@@ -1,0 +1,111 @@
+//! Operator commands.
+
+use domain::{Arrival, Command, CommandReply, Entry, InstrumentId, ParentId, ParentSpec, SpecFault, Stamp, StopLevel, Usd};
+
+use crate::{BootError, Desk, Effect};
+
+fn fault(field: &str, value: impl ToString, expected: impl Into<String>) -> SpecFault {
+    SpecFault { field: field.to_owned(), value: value.to_string(), expected: expected.into() }
+}
+
+impl Desk {
+    pub(crate) fn on_command(&mut self, now: Stamp, asker: u64, command: &Command, out: &mut Vec<Effect>) {
+        let answer = match command {
+            Command::Submit(spec) => self.submit(now, spec, out).map(CommandReply::Accepted),
+            Command::Change(id, change) => self.change_parent(now, *id, change, "operator", out).map(|()| CommandReply::Done),
+            Command::Kill { level, cause } => {
+                self.raise(now, *level, cause, out);
+                Ok(CommandReply::Done)
+            }
+            Command::Rearm { reason } => self.rearm(now, reason, out).map(|()| CommandReply::Done),
+            Command::Unfreeze { instrument, reason } => self.unfreeze(now, *instrument, reason, out).map(|()| CommandReply::Done),
+        };
+        out.push(Effect::Reply(asker, answer.unwrap_or_else(CommandReply::Refused)));
+    }
+
+    fn submit(&mut self, now: Stamp, spec: &ParentSpec, out: &mut Vec<Effect>) -> Result<ParentId, Vec<SpecFault>> {
+        let spec = ParentSpec { id: ParentId(self.books.parents + 1), ..spec.clone() };
+        if spec.note.chars().count() > 64 {
+            return Err(vec![fault("note", &spec.note, "at most 64 characters")]);
+        }
+        if self.draining || self.books.stop >= StopLevel::Block {
+            let why = if self.draining { "the daemon is stopping" } else { &self.books.stop_cause };
+            return Err(vec![fault("parent", spec.id, format!("a daemon that trades; this one is stopped: {why}"))]);
+        }
+        if !self.is_ready() {
+            return Err(vec![fault("parent", spec.id, "a daemon that has read its venue; this one has not yet")]);
+        }
+        let known = self.markets.get(&spec.instrument).filter(|m| m.confirmed);
+        let (Some(market), Some(rules)) = (known, self.books.instruments.get(&spec.instrument)) else {
+            return Err(vec![fault("instrument", spec.instrument, format!("one of {}", self.tradable()))]);
+        };
+        if let Some(why) = self.books.frozen.get(&spec.instrument) {
+            return Err(vec![fault("instrument", spec.instrument, format!("a market that is not frozen: {why}"))]);
+        }
+        let book = market.book.as_ref().filter(|b| b.is_sane());
+        let Some((book, mid_x2)) = book.and_then(|b| Some((b, b.mid_x2()?))) else {
+            return Err(vec![fault("instrument", spec.instrument, "a market whose book has been received and is not crossed")]);
+        };
+        let tick_lot = Usd::new(rules.tick_lot()).map_err(|e| vec![fault("instrument", spec.instrument, e.to_string())])?;
+        let arrival = Arrival { mid_x2, spread: book.spread().unwrap_or(0), tick_lot };
+        let mid = domain::Px(mid_x2 / 2);
+        // the worker checks the fields, then the guard the size; only then does anything change
+        execution::Worker::start(&spec, rules, now, &arrival, self.books.seed.unwrap_or(domain::Seed(0)))?;
+        self.guard
+            .admit_parent(now, &spec, mid)
+            .map_err(|refusal| vec![fault("quantity", rules.qty_decimal(spec.qty).normalize(), refusal.to_string())])?;
+        self.begin(&spec, now, &arrival).map_err(|e| match e {
+            BootError::Parent { faults, .. } => faults,
+            BootError::NoRules { instrument, .. } => vec![fault("instrument", instrument, "a market whose rules are known")],
+        })?;
+        let id = spec.id;
+        self.record(now, Entry::Parent { spec, start: now, arrival }, out);
+        Ok(id)
+    }
+
+    fn tradable(&self) -> String {
+        let names: Vec<String> = self.markets.iter().filter(|(_, m)| m.confirmed).map(|(id, _)| id.to_string()).collect();
+        if names.is_empty() { "the configured markets, once the venue has confirmed them".to_owned() } else { names.join(", ") }
+    }
+
+    fn rearm(&mut self, now: Stamp, reason: &str, out: &mut Vec<Effect>) -> Result<(), Vec<SpecFault>> {
+        if reason.trim().is_empty() {
+            return Err(vec![fault("reason", reason, "why it is safe to trade again, in a few words")]);
+        }
+        if !self.is_ready() {
+            return Err(vec![fault("rearm", "", "a completed reconciliation; the venue has not been read yet")]);
+        }
+        let unknown = self.books.unknown();
+        if unknown > 0 {
+            return Err(vec![fault("rearm", "", format!("no unresolved orders; {unknown} await the venue's word"))]);
+        }
+        self.record(now, Entry::Rearm { reason: reason.to_owned() }, out);
+        self.guard.set_stop(StopLevel::Run);
+        self.rehold(now);
+        Ok(())
+    }
+
+    fn unfreeze(&mut self, now: Stamp, instrument: InstrumentId, reason: &str, out: &mut Vec<Effect>) -> Result<(), Vec<SpecFault>> {
+        if !self.books.frozen.contains_key(&instrument) {
+            return Err(vec![fault("instrument", instrument, "a frozen market")]);
+        }
+        if reason.trim().is_empty() {
+            return Err(vec![fault("reason", reason, "what explains the difference, in a few words")]);
+        }
+        let live = self.books.live().filter(|o| o.intent.child.instrument == instrument).count();
+        if live > 0 {
+            return Err(vec![fault("instrument", instrument, format!("a market without our orders; {live} are not over"))]);
+        }
+        let view = self.venues.iter().find(|v| v.venue == instrument.venue()).and_then(|v| v.view.as_ref());
+        let Some(view) = view.filter(|_| self.is_ready()) else {
+            return Err(vec![fault("instrument", instrument, "a venue whose account has been read")]);
+        };
+        let position = view.positions.iter().find(|p| p.instrument == instrument).map(|p| p.lots).unwrap_or_default();
+        self.record(now, Entry::Unfrozen { instrument, reason: reason.to_owned(), position }, out);
+        self.breaks.remove(&instrument);
+        self.guard.set_position(instrument, position);
+        self.guard.unfreeze(instrument);
+        self.rehold(now);
+        Ok(())
+    }
+}

@@ -1,0 +1,417 @@
+//! Live parents: what they propose, and what becomes of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    Child, ClientKey, Entry, Expiry, InstrumentId, Intent, MarketStatus, ParentChange, ParentId, ParentOutcome, ParentSpec, Px, Schedule, Span,
+    Stamp, StopLevel, Tif, Venue,
+};
+use execution::{ChildEvent, Progress, Proposal, Worker};
+use margin_guard::Refusal;
+use serde::Serialize;
+
+use crate::{BootError, Desk, Effect};
+
+/// Orders that share a nonce travel as one action; more than this would cost a second unit of the venue's weight.
+const BATCH_MAX: usize = 40;
+/// Refusals of one kind within this time are counted, not recorded.
+const REFUSAL_QUIET: Span = Span::secs(1);
+
+/// A parent that has not ended.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub spec: ParentSpec,
+    pub worker: Worker,
+    /// Why it may not propose, if it may not.
+    hold: Option<String>,
+    last_refusal: Option<(&'static str, Stamp)>,
+    refusals_uncounted: u32,
+    /// Refusals in earlier tenures, which the worker has not seen.
+    refusals_before: u32,
+}
+
+impl Live {
+    pub fn progress(&self, at: Stamp) -> Progress {
+        let progress = self.worker.progress(at);
+        Progress { refusals: progress.refusals + self.refusals_before, ..progress }
+    }
+
+    fn change(&mut self, at: Stamp, change: &ParentChange) -> Result<(), Vec<domain::SpecFault>> {
+        self.worker.change(at, change)?;
+        if let ParentChange::Amend { qty, horizon } = change {
+            self.spec.qty = qty.unwrap_or(self.spec.qty);
+            self.spec.horizon = horizon.unwrap_or(self.spec.horizon);
+        }
+        Ok(())
+    }
+
+    pub fn follows_volume(&self) -> bool {
+        matches!(self.spec.schedule, Schedule::Pov { .. })
+    }
+}
+
+/// A parent that has ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ended {
+    /// How.
+    pub outcome: ParentOutcome,
+    /// When.
+    pub at: Stamp,
+    /// Where it stood then.
+    pub progress: Progress,
+    /// What it was.
+    pub spec: ParentSpec,
+}
+
+/// When each parent wants to be stepped, earliest first.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes {
+    by_parent: BTreeMap<ParentId, Stamp>,
+    queue: BTreeSet<(u64, ParentId)>,
+}
+
+impl Wakes {
+    fn set(&mut self, id: ParentId, at: Option<Stamp>) {
+        let before = match at {
+            Some(at) => self.by_parent.insert(id, at),
+            None => self.by_parent.remove(&id),
+        };
+        if before.map(|b| b.mono) == at.map(|a| a.mono) {
+            return;
+        }
+        if let Some(before) = before {
+            self.queue.remove(&(before.mono, id));
+        }
+        if let Some(at) = at {
+            self.queue.insert((at.mono, id));
+        }
+    }
+
+    pub fn first(&self) -> Option<(Stamp, &'static str)> {
+        let (_, id) = self.queue.first()?;
+        self.by_parent.get(id).map(|at| (*at, "parent"))
+    }
+
+    fn pop_due(&mut self, now: Stamp, due: &mut Vec<ParentId>) {
+        while let Some((mono, id)) = self.queue.first().copied()
+            && mono <= now.mono
+        {
+            self.queue.pop_first();
+            self.by_parent.remove(&id);
+            due.push(id);
+        }
+    }
+}
+
+impl Desk {
+    /// Applies one journal entry at boot: books, and the workers that live on them.
+    pub(crate) fn fold(&mut self, at: Stamp, entry: &Entry) -> Result<(), BootError> {
+        self.books.fold(at, entry);
+        match entry {
+            Entry::Instrument(rules) => {
+                self.guard.set_instrument(rules);
+                let live: Vec<ParentId> = self.markets.get(&rules.id).map(|m| m.parents.clone()).unwrap_or_default();
+                for id in live {
+                    if let Some(live) = self.live.get_mut(&id) {
+                        live.worker.set_instrument(rules);
+                    }
+                }
+            }
+            Entry::Parent { spec, start, arrival } => {
+                self.begin(spec, *start, arrival)?;
+                self.guard.register_parent(*start, spec, Px(arrival.mid_x2 / 2));
+            }
+            Entry::Intent { intent, .. } => {
+                self.guard.adopt(intent, intent.child.qty);
+                if let Some(live) = self.live.get_mut(&intent.child.parent) {
+                    live.worker.placed(at, &intent.child);
+                }
+            }
+            Entry::Refused { child, count, .. } => {
+                if let Some(live) = self.live.get_mut(&child.parent) {
+                    live.refusals_before += count;
+                }
+            }
+            Entry::Acked { key, .. } => self.tell_worker(at, *key, ChildEvent::Acked),
+            Entry::Unknown { key, .. } => self.tell_worker(at, *key, ChildEvent::Unknown),
+            Entry::CancelAsked { key } => self.tell_worker(at, *key, ChildEvent::CancelAsked),
+            Entry::Done { key, outcome, reject } => {
+                self.guard.gone(*key);
+                let event = reject.as_ref().map_or(ChildEvent::Done(*outcome), |r| ChildEvent::Rejected(r.kind));
+                self.tell_worker(at, *key, event);
+            }
+            Entry::Fill(fill) => {
+                if let Some(key) = self.books.key_of(fill) {
+                    self.guard.filled(key, fill.qty);
+                    let event = ChildEvent::Filled { qty: fill.qty, px: fill.px, role: fill.role, fee: fill.fee, at_mid_x2: None };
+                    self.tell_worker(at, key, event);
+                }
+            }
+            Entry::Changed { parent, change, .. } => {
+                if let Some(live) = self.live.get_mut(parent) {
+                    // it was accepted when it was recorded
+                    live.change(at, change).map_err(|faults| BootError::Parent { parent: *parent, faults })?;
+                    self.guard.set_parent_total(*parent, live.spec.qty);
+                }
+            }
+            Entry::Ended { parent, outcome, .. } => {
+                self.guard.end_parent(*parent);
+                self.end(at, *parent, outcome.clone());
+            }
+            Entry::Epoch { .. }
+            | Entry::Limits { .. }
+            | Entry::Funding(_)
+            | Entry::Latch { .. }
+            | Entry::Rearm { .. }
+            | Entry::Frozen { .. }
+            | Entry::Unfrozen { .. }
+            | Entry::Opening { .. }
+            | Entry::Stranger { .. }
+            | Entry::Reconciled { .. } => {}
+        }
+        Ok(())
+    }
+
+    pub(crate) fn begin(&mut self, spec: &ParentSpec, start: Stamp, arrival: &domain::Arrival) -> Result<(), BootError> {
+        let rules = self.books.instruments.get(&spec.instrument);
+        let rules = rules.ok_or(BootError::NoRules { parent: spec.id, instrument: spec.instrument })?;
+        let seed = self.books.seed.unwrap_or(domain::Seed(0));
+        let worker =
+            Worker::start(spec, rules, start, arrival, seed).map_err(|faults| BootError::Parent { parent: spec.id, faults })?;
+        let live =
+            Live { spec: spec.clone(), worker, hold: None, last_refusal: None, refusals_uncounted: 0, refusals_before: 0 };
+        self.live.insert(spec.id, live);
+        if let Some(market) = self.markets.get_mut(&spec.instrument) {
+            market.parents.push(spec.id);
+        }
+        self.due.push(spec.id);
+        Ok(())
+    }
+
+    fn end(&mut self, at: Stamp, id: ParentId, outcome: ParentOutcome) {
+        let Some(mut live) = self.live.remove(&id) else { return };
+        live.worker.end(at, &outcome);
+        self.wakes.set(id, None);
+        if let Some(market) = self.markets.get_mut(&live.spec.instrument) {
+            market.parents.retain(|p| *p != id);
+        }
+        self.ended.insert(id, Ended { outcome, at, progress: live.progress(at), spec: live.spec });
+        // what a report needs is in the journal; this is for the live view alone
+        while self.ended.len() > 1_000 {
+            self.ended.pop_first();
+        }
+    }
+
+    pub(crate) fn tell_worker(&mut self, at: Stamp, key: ClientKey, event: ChildEvent) {
+        let id = key.parent();
+        if let Some(live) = self.live.get_mut(&id) {
+            live.worker.event(at, key.child(), event);
+            self.due.push(id);
+        }
+    }
+
+    pub(crate) fn mid_x2(&self, instrument: InstrumentId) -> Option<i64> {
+        self.markets.get(&instrument)?.book.as_ref()?.mid_x2()
+    }
+
+    /// Tells each worker whether it may propose, after something changed that decides it.
+    pub(crate) fn rehold(&mut self, now: Stamp) {
+        let ids: Vec<ParentId> = self.live.keys().copied().collect();
+        for id in ids {
+            let Some(instrument) = self.live.get(&id).map(|l| l.spec.instrument) else { continue };
+            let reason = self.hold_reason(instrument);
+            let Some(live) = self.live.get_mut(&id) else { continue };
+            if live.hold != reason {
+                live.worker.hold(now, reason.as_deref());
+                live.hold = reason;
+                self.due.push(id);
+            }
+        }
+    }
+
+    fn hold_reason(&self, instrument: InstrumentId) -> Option<String> {
+        if self.draining {
+            return Some("the daemon is stopping".to_owned());
+        }
+        if self.books.stop >= StopLevel::Block {
+            return Some(format!("stopped: {}", self.books.stop_cause));
+        }
+        if !self.is_ready() {
+            return Some("reading the venue".to_owned());
+        }
+        if let Some(why) = self.books.frozen.get(&instrument) {
+            return Some(format!("market frozen: {why}"));
+        }
+        let market = self.markets.get(&instrument)?;
+        if !market.confirmed {
+            return Some("the venue has not confirmed this market's rules".to_owned());
+        }
+        match self.books.instruments.get(&instrument).map(|i| i.status) {
+            Some(MarketStatus::Closed) => return Some("the venue has closed this market".to_owned()),
+            Some(MarketStatus::CancelOnly) => return Some("the venue takes cancels alone".to_owned()),
+            Some(MarketStatus::Open | MarketStatus::PostOnly) | None => {}
+        }
+        let unknown = self.books.unknown();
+        (unknown > self.config.unknown_max).then(|| format!("{unknown} orders await the venue's word"))
+    }
+
+    pub(crate) fn step_parents(&mut self, now: Stamp, out: &mut Vec<Effect>) {
+        let mut due = std::mem::take(&mut self.due);
+        self.wakes.pop_due(now, &mut due);
+        due.sort_unstable();
+        due.dedup();
+        let mut batches = Batches::default();
+        let mut proposals = std::mem::take(&mut self.proposals);
+        for id in due.drain(..) {
+            let Some(live) = self.live.get_mut(&id) else { continue };
+            let book = self.markets.get(&live.spec.instrument).and_then(|m| m.book.as_deref());
+            live.worker.step(now, book, &mut proposals);
+            for proposal in proposals.drain(..) {
+                self.carry_out(now, id, proposal, &mut batches, out);
+            }
+            if let Some(live) = self.live.get(&id) {
+                self.wakes.set(id, live.worker.wake().map(|(at, _)| at));
+            }
+        }
+        self.proposals = proposals;
+        // what the proposals themselves made due waits for the next call; reuse the buffer unless something is in it
+        if self.due.is_empty() {
+            self.due = due;
+        } else {
+            let again = now;
+            for id in std::mem::take(&mut self.due) {
+                if self.live.contains_key(&id) {
+                    self.wakes.set(id, Some(again));
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, now: Stamp, id: ParentId, proposal: Proposal, batches: &mut Batches, out: &mut Vec<Effect>) {
+        match proposal {
+            Proposal::Place(child) => self.place(now, child, batches, out),
+            Proposal::Cancel(no) => {
+                let key = self.books.live().find(|o| o.intent.child.parent == id && o.intent.child.no == no).map(crate::Order::key);
+                if let Some(key) = key {
+                    self.cancel_order(now, key, out);
+                }
+            }
+            Proposal::Ended(outcome) => {
+                let mid_x2 = self.live.get(&id).and_then(|l| self.mid_x2(l.spec.instrument));
+                self.flush_refusals(now, id, out);
+                self.record(now, Entry::Ended { parent: id, outcome: outcome.clone(), mid_x2 }, out);
+                self.guard.end_parent(id);
+                self.end(now, id, outcome);
+            }
+        }
+    }
+
+    fn place(&mut self, now: Stamp, child: Child, batches: &mut Batches, out: &mut Vec<Effect>) {
+        let Some(tag) = self.books.tag else { return };
+        let key = ClientKey::derive(tag, self.books.epoch, child.parent, child.no);
+        let class = (child.instrument.venue(), child.tif == Tif::PostOnly);
+        let nonce = batches.nonce(class, now, self.books.nonce);
+        let expiry = Expiry::AtMs(now.wall_ms + self.config.expires_after_ms);
+        match self.guard.clear(now, Intent { key, child, nonce, expiry }) {
+            Ok(cleared) => {
+                batches.used(class, nonce);
+                let entry = Entry::Intent { intent: *cleared.intent(), basis: *cleared.basis(), mid_x2: self.mid_x2(child.instrument) };
+                self.record(now, entry, out);
+                self.on_intent(now, key);
+                if let Some(live) = self.live.get_mut(&child.parent) {
+                    live.worker.placed(now, &child);
+                }
+                out.push(Effect::Place(cleared));
+            }
+            Err(refusal) => self.refuse(now, &child, &refusal, out),
+        }
+    }
+
+    fn refuse(&mut self, now: Stamp, child: &Child, refusal: &Refusal, out: &mut Vec<Effect>) {
+        let Some(live) = self.live.get_mut(&child.parent) else { return };
+        live.worker.refused(now, child, refusal.kind(), refusal.room());
+        let quiet = live.last_refusal.is_some_and(|(kind, at)| kind == refusal.kind() && now.since(at) < REFUSAL_QUIET);
+        live.refusals_uncounted += 1;
+        if !quiet {
+            live.last_refusal = Some((refusal.kind(), now));
+            let count = std::mem::take(&mut live.refusals_uncounted);
+            self.record(now, Entry::Refused { child: *child, why: refusal.to_string(), count }, out);
+        }
+    }
+
+    /// Records what was counted since the last refusal, so that the journal's counts are complete when a parent ends.
+    fn flush_refusals(&mut self, now: Stamp, id: ParentId, out: &mut Vec<Effect>) {
+        let Some(live) = self.live.get_mut(&id) else { return };
+        let count = std::mem::take(&mut live.refusals_uncounted);
+        if count > 0 {
+            let child = Child {
+                parent: id,
+                no: domain::ChildNo(0),
+                instrument: live.spec.instrument,
+                side: live.spec.side,
+                qty: domain::Qty::ZERO,
+                px: domain::Px(0),
+                tif: Tif::PostOnly,
+                reduce_only: live.spec.reduce_only,
+            };
+            let why = format!("{count} more of the same kind as before");
+            self.record(now, Entry::Refused { child, why, count }, out);
+        }
+    }
+
+    /// Applies an operator's change to a live parent.
+    pub(crate) fn change_parent(
+        &mut self,
+        now: Stamp,
+        id: ParentId,
+        change: &ParentChange,
+        why: &str,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Vec<domain::SpecFault>> {
+        let mid = self.live.get(&id).and_then(|l| self.mid_x2(l.spec.instrument)).map_or(Px(0), |x2| Px(x2 / 2));
+        let Some(live) = self.live.get_mut(&id) else {
+            let expected = if self.ended.contains_key(&id) { "a parent that has not ended" } else { "the number of a live parent" };
+            return Err(vec![domain::SpecFault { field: "parent".into(), value: id.to_string(), expected: expected.into() }]);
+        };
+        let before = live.spec.clone();
+        live.change(now, change)?;
+        if live.spec.qty != before.qty
+            && let Err(refusal) = self.guard.amend_parent(now, &before, live.spec.qty, mid)
+        {
+            // the old values were valid a moment ago, so putting them back cannot fail
+            let back = ParentChange::Amend { qty: Some(before.qty), horizon: Some(before.horizon) };
+            let undone = live.change(now, &back);
+            assert!(undone.is_ok(), "invariant: an amendment that the guard refused can be undone");
+            return Err(vec![domain::SpecFault { field: "quantity".into(), value: refusal.kind().into(), expected: refusal.to_string() }]);
+        }
+        self.due.push(id);
+        self.record(now, Entry::Changed { parent: id, change: change.clone(), why: why.to_owned() }, out);
+        Ok(())
+    }
+}
+
+/// Nonces handed out within one step: one per venue and kind of order, so that each kind travels as one action.
+#[derive(Debug, Default)]
+struct Batches {
+    open: BTreeMap<(Venue, bool), (u64, usize)>,
+    last: u64,
+}
+
+impl Batches {
+    /// The nonce for one more order of `class`. Even numbers only: odd ones are the connector's own (cancels, leverage).
+    fn nonce(&mut self, class: (Venue, bool), now: Stamp, highest: u64) -> u64 {
+        if let Some((nonce, count)) = self.open.get(&class)
+            && *count < BATCH_MAX
+        {
+            return *nonce;
+        }
+        let even = |n: u64| n + n % 2;
+        even(now.wall_ms).max(even(highest + 1)).max(even(self.last + 1))
+    }
+
+    fn used(&mut self, class: (Venue, bool), nonce: u64) {
+        self.last = self.last.max(nonce);
+        let slot = self.open.entry(class).or_insert((nonce, 0));
+        *slot = if slot.0 == nonce { (nonce, slot.1 + 1) } else { (nonce, 1) };
+    }
+}

@@ -1,0 +1,144 @@
+//! What an operator sees. Reading it changes nothing.
+
+use std::collections::VecDeque;
+
+use domain::{ClientKey, Epoch, InstrumentId, Lots, ParentSpec, Px, Qty, Stamp, StopLevel, StreamHealth, Usd, Venue};
+use execution::Progress;
+use margin_guard::GuardStatus;
+use serde::Serialize;
+
+use crate::order::Working;
+use crate::{Alert, Desk, Ended};
+
+const ALERTS_KEPT: usize = 50;
+
+#[derive(Debug, Default)]
+pub(crate) struct RecentAlerts(VecDeque<Alert>);
+
+impl RecentAlerts {
+    pub fn push(&mut self, alert: Alert) {
+        if self.0.len() == ALERTS_KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(alert);
+    }
+}
+
+/// One venue.
+#[derive(Clone, Debug, Serialize)]
+pub struct VenueLine {
+    /// Which.
+    pub venue: Venue,
+    /// Its market stream.
+    pub market_stream: StreamHealth,
+    /// Its account stream.
+    pub account_stream: StreamHealth,
+    /// Whether the books have been compared with it since the account stream came up.
+    pub reconciled: bool,
+    /// Its clock minus ours, milliseconds.
+    pub clock_offset_ms: Option<i64>,
+    /// Cross account value.
+    pub equity: Option<Usd>,
+    /// Cross maintenance margin.
+    pub maintenance: Option<Usd>,
+}
+
+/// One order that is not over.
+#[derive(Clone, Debug, Serialize)]
+pub struct OrderLine {
+    /// Our name of it.
+    pub key: ClientKey,
+    /// The market.
+    pub instrument: InstrumentId,
+    /// Its side.
+    pub side: domain::Side,
+    /// Limit price in ticks.
+    pub px: Px,
+    /// Quantity in lots.
+    pub qty: Qty,
+    /// Filled, in lots.
+    pub filled: Qty,
+    /// Where it stands.
+    pub state: Working,
+}
+
+/// One live parent.
+#[derive(Clone, Debug, Serialize)]
+pub struct ParentLine {
+    /// What was asked.
+    pub spec: ParentSpec,
+    /// Where it stands.
+    pub progress: Progress,
+}
+
+/// The whole desk.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// When.
+    pub at: Stamp,
+    /// Tenure.
+    pub epoch: Epoch,
+    /// Stop level.
+    pub stop: StopLevel,
+    /// Why it is not `run`.
+    pub stop_cause: String,
+    /// Whether orders can be cleared.
+    pub ready: bool,
+    /// Venues.
+    pub venues: Vec<VenueLine>,
+    /// Positions by our own fills, in lots.
+    pub positions: Vec<(InstrumentId, Lots)>,
+    /// Frozen markets and why.
+    pub frozen: Vec<(InstrumentId, String)>,
+    /// Live parents.
+    pub parents: Vec<ParentLine>,
+    /// Ended parents, the latest thousand.
+    pub ended: Vec<Ended>,
+    /// Orders that are not over.
+    pub orders: Vec<OrderLine>,
+    /// The guard's view.
+    pub guard: GuardStatus,
+    /// The latest alerts.
+    pub alerts: Vec<Alert>,
+}
+
+impl Desk {
+    /// Everything an operator may want to see, at `now`.
+    #[must_use]
+    pub fn status(&self, now: Stamp) -> Status {
+        let order = |o: &crate::Order| OrderLine {
+            key: o.key(),
+            instrument: o.intent.child.instrument,
+            side: o.side(),
+            px: o.intent.child.px,
+            qty: o.intent.child.qty,
+            filled: o.filled,
+            state: o.state,
+        };
+        let venue = |v: &crate::VenueState| VenueLine {
+            venue: v.venue,
+            market_stream: v.market,
+            account_stream: v.account,
+            reconciled: v.trusted,
+            clock_offset_ms: v.offset_ms,
+            equity: v.view.as_ref().map(|a| a.equity),
+            maintenance: v.view.as_ref().map(|a| a.maintenance),
+        };
+        let parent = |live: &crate::parents::Live| ParentLine { spec: live.spec.clone(), progress: live.progress(now) };
+        Status {
+            at: now,
+            epoch: self.books.epoch,
+            stop: self.books.stop,
+            stop_cause: self.books.stop_cause.clone(),
+            ready: self.is_ready(),
+            venues: self.venues.iter().map(venue).collect(),
+            positions: self.books.positions.iter().map(|(id, lots)| (*id, *lots)).collect(),
+            frozen: self.books.frozen.iter().map(|(id, why)| (*id, why.clone())).collect(),
+            parents: self.live.values().map(parent).collect(),
+            ended: self.ended.values().cloned().collect(),
+            orders: self.books.live().map(order).collect(),
+            guard: self.guard.status(now),
+            alerts: self.alerts.0.iter().cloned().collect(),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The control API: what an operator or a test tells the venue besides trading.
+//!
+//! | request | does |
+//! |---|---|
+//! | `GET /control` | this list and the faults that exist |
+//! | `GET /control/faults` | faults in force |
+//! | `POST /control/faults` | one [`crate::FaultOrder`] or an array of them; answers what is now in force |
+//! | `DELETE /control/faults[?fault=NAME]` | clears one fault or all |
+//! | `GET /control/fills?user=0x…` | the venue's own truth about an account: [`crate::Truth`] |
+//! | `GET /control/state` | time, connections, requests, tape pass |
+//! | `POST /control/market` | [`MarketPush`]: sets background levels or prints a trade, on any market |
+//! | `POST /control/deposit` | [`DepositOrder`]: credits an account |
+
+use domain::{Side, Usd};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use wire::hyperliquid::Address;
+
+/// Background levels and trades put into a market by hand, prices and sizes in the venue's own text form.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarketPush {
+    /// Which market.
+    pub coin: String,
+    /// Bids as (price, size); size 0 removes a level.
+    #[serde(default)]
+    pub bids: Vec<(Decimal, Decimal)>,
+    /// Asks likewise.
+    #[serde(default)]
+    pub asks: Vec<(Decimal, Decimal)>,
+    /// Whether the levels named are the whole background book.
+    #[serde(default)]
+    pub replace: bool,
+    /// Trades that print first, in order.
+    #[serde(default)]
+    pub trades: Vec<TradePush>,
+    /// The oracle's price from now on.
+    #[serde(default)]
+    pub oracle: Option<Decimal>,
+}
+
+/// A background trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TradePush {
+    /// The aggressor's side, `buy` or `sell`.
+    pub side: Side,
+    /// Price.
+    pub px: Decimal,
+    /// Size.
+    pub sz: Decimal,
+}
+
+/// A credit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DepositOrder {
+    /// Whose account.
+    pub user: Address,
+    /// Amount, above zero.
+    pub usd: Usd,
+}
+
+/// The venue's own figures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VenueState {
+    /// Venue time, UTC milliseconds.
+    pub now_ms: u64,
+    /// Since the start, milliseconds.
+    pub up_ms: u64,
+    /// Sockets open.
+    pub sockets: usize,
+    /// Subscriptions in force.
+    pub subscriptions: usize,
+    /// `/info` requests served, posts included.
+    pub info_requests: u64,
+    /// `/exchange` requests served, posts included.
+    pub exchange_requests: u64,
+    /// How often the tape has begun anew; `None` without a tape.
+    pub tape_pass: Option<u64>,
+    /// Accounts in being.
+    pub accounts: usize,
+}

@@ -1,0 +1,733 @@
+//! The one task that owns the venue: exchange, accounts, budgets, streams, faults. Everything else asks it.
+//!
+//! Asks are taken in batches. Actions that wait together form a block and run in the venue's order (those that cannot take, cancels,
+//! those that can); then reads; then the control API. What happened is streamed after the answers were given.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::extract::ws::Utf8Bytes;
+use domain::Ratio;
+use exchange::{AccountKey, Asset, Exchange, ExchangeSpec, Op, OpResult, PublicTrade};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use wire::hyperliquid::Address;
+
+use crate::accounts::Directory;
+use crate::budgets::{AddressBudget, IpBudgets, exchange_weight};
+use crate::candles::Candles;
+use crate::control::{DepositOrder, MarketPush, VenueState};
+use crate::fault::{ActiveFault, BadOrder, Fault, FaultOrder, Faults};
+use crate::feed::Feed;
+use crate::nonces::Nonces;
+use crate::render::Render;
+use crate::spec::PaperSpec;
+use crate::streams::Sub;
+use crate::truth::{Memories, Truth};
+use crate::universe::{self, Universe};
+use crate::{StartError, VenueLimits};
+
+mod act;
+mod push;
+mod read;
+
+pub(crate) use act::{Post, items_of};
+
+/// Between two steps of the background market.
+const STEP: Duration = Duration::from_millis(50);
+/// Most asks taken at once: one block.
+pub(crate) const ASKS_MAX: usize = 256;
+/// Messages waiting for one socket; a client that falls farther behind is dropped.
+pub(crate) const OUT_MAX: usize = 8_192;
+/// Public trades remembered per market.
+const RECENT_MAX: usize = 500;
+/// Fills held back by [`Fault::ReorderFills`] wait this long for others to overtake them.
+const HOLD_MS: u64 = 300;
+
+/// A socket.
+pub(crate) type ConnId = u64;
+
+/// What the owner is asked.
+pub(crate) enum Ask {
+    /// An action; `ip` is charged for it, `None` for a post over a socket.
+    Act { ip: Option<IpAddr>, post: Box<Post>, is_admitted: bool, reply: oneshot::Sender<Reply> },
+    /// A read.
+    Read { ip: Option<IpAddr>, request: Value, is_admitted: bool, reply: oneshot::Sender<Reply> },
+    /// A new socket; refused with `None`.
+    Connect { ip: IpAddr, out: mpsc::Sender<Utf8Bytes>, reply: oneshot::Sender<Option<ConnId>> },
+    /// A socket is gone.
+    Gone { conn: ConnId },
+    /// A text frame other than a post.
+    Frame { conn: ConnId, frame: FrameAsk },
+    /// The control API.
+    Control(Control),
+}
+
+/// A text frame other than a post.
+pub(crate) enum FrameAsk {
+    Ping,
+    Subscribe(Value),
+    Unsubscribe(Value),
+    /// A post is on its way through [`Ask::Act`] or [`Ask::Read`]; it counts as a message.
+    Counted,
+    /// Not a frame at all: its text.
+    Unreadable(String),
+    /// A finished post, to go out in its turn.
+    Out(String),
+}
+
+/// What the control API asks.
+pub(crate) enum Control {
+    Order(Vec<FaultOrder>, oneshot::Sender<Result<Vec<ActiveFault>, BadOrder>>),
+    List(oneshot::Sender<Vec<ActiveFault>>),
+    Clear(Option<Fault>, oneshot::Sender<Vec<ActiveFault>>),
+    Truth(Address, oneshot::Sender<Truth>),
+    State(oneshot::Sender<VenueState>),
+    Push(MarketPush, oneshot::Sender<Result<(), String>>),
+    Deposit(DepositOrder, oneshot::Sender<Result<(), String>>),
+}
+
+/// The answer to a request.
+pub(crate) enum Reply {
+    Served(Served),
+    /// A read: ask again, admitted, after this long.
+    Wait(Duration),
+    /// An action: ask again, admitted, after this long, with what is handed back.
+    Late(Duration, Box<Post>),
+}
+
+/// A finished answer and what goes wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Served {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+    pub(crate) kind: &'static str,
+    pub(crate) ending: Ending,
+}
+
+/// How an answer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Whole,
+    /// It never comes.
+    Never,
+    /// It comes after this long.
+    Late(Duration),
+    /// Half of it comes, then the connection breaks.
+    Cut,
+}
+
+pub(crate) const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html";
+
+impl Served {
+    pub(crate) fn json(body: &impl Serialize) -> Served {
+        Served { status: 200, body: serde_json::to_string(body).unwrap_or_default(), kind: JSON, ending: Ending::Whole }
+    }
+
+    pub(crate) fn text(status: u16, body: impl Into<String>) -> Served {
+        Served { status, body: body.into(), kind: TEXT, ending: Ending::Whole }
+    }
+}
+
+struct Conn {
+    ip: IpAddr,
+    out: mpsc::Sender<Utf8Bytes>,
+    subs: BTreeSet<Sub>,
+}
+
+/// Who listens to one stream.
+type Listeners = BTreeMap<Sub, BTreeSet<ConnId>>;
+
+/// A fill message held back.
+struct Held {
+    due_ms: u64,
+    to: BTreeSet<ConnId>,
+    channel: &'static str,
+    text: Utf8Bytes,
+}
+
+/// When periodic streams are due next, UTC milliseconds.
+#[derive(Default)]
+struct Due {
+    mids: u64,
+    book: u64,
+    fast_book: u64,
+    contexts: u64,
+    accounts: u64,
+    flap: u64,
+}
+
+/// The venue.
+pub(crate) struct Venue {
+    exchange: Exchange,
+    universe: Universe,
+    directory: Directory,
+    nonces: Nonces,
+    ips: IpBudgets,
+    budgets: AddressBudget,
+    limits: VenueLimits,
+    feed: Feed,
+    faults: Faults,
+    frozen: BTreeSet<Asset>,
+    spiked: BTreeMap<Asset, Ratio>,
+    is_post_only: bool,
+    memories: Memories,
+    candles: Candles,
+    recent: BTreeMap<Asset, VecDeque<PublicTrade>>,
+    /// Tape speed beyond 1 never changes the venue's clock: time is the host's, never running backwards.
+    now_ms: u64,
+    started_ms: u64,
+    last_seen_ms: u64,
+    idle_exit: Option<Duration>,
+    stop: CancellationToken,
+    conns: BTreeMap<ConnId, Conn>,
+    next_conn: ConnId,
+    market_listeners: Listeners,
+    user_listeners: BTreeMap<AccountKey, Listeners>,
+    /// Accounts whose state streams must be sent again.
+    touched: BTreeSet<AccountKey>,
+    dirty_books: BTreeSet<Asset>,
+    dirty_contexts: BTreeSet<Asset>,
+    last_bbo: BTreeMap<Asset, Value>,
+    last_fast_contexts: BTreeMap<String, Value>,
+    held: Vec<Held>,
+    due: Due,
+    info_requests: u64,
+    exchange_requests: u64,
+}
+
+fn wall_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl Venue {
+    pub(crate) fn new(spec: PaperSpec, stop: CancellationToken) -> Result<Venue, StartError> {
+        let now_ms = wall_ms();
+        let btc = feed_start(&spec);
+        let listed = universe::listed(btc).map_err(|e| StartError::Spec(e.to_string()))?;
+        let universe = Universe::new(&listed);
+        let mut exchange_spec = ExchangeSpec::hyperliquid(now_ms, listed.iter().map(|l| l.spec.clone()).collect());
+        exchange_spec.rules.schedule_cancel_volume_min = spec.limits.schedule_cancel_volume;
+        let mut exchange = Exchange::new(exchange_spec, spec.seed).map_err(|e| StartError::Spec(e.to_string()))?;
+        for market in universe.all().iter().filter(|m| m.is_delisted) {
+            exchange.fault(now_ms, exchange::Fault::Halt { asset: market.asset, halted: true });
+        }
+        let feed = Feed::new(&spec.market, &universe, &listed, spec.seed, now_ms);
+        let mut venue = Venue {
+            exchange,
+            universe,
+            directory: Directory::new(spec.accounts),
+            nonces: Nonces::default(),
+            ips: IpBudgets::default(),
+            budgets: AddressBudget::default(),
+            limits: spec.limits,
+            feed,
+            faults: Faults::new(spec.seed),
+            frozen: BTreeSet::new(),
+            spiked: BTreeMap::new(),
+            is_post_only: false,
+            memories: Memories::default(),
+            candles: Candles::default(),
+            recent: BTreeMap::new(),
+            now_ms,
+            started_ms: now_ms,
+            last_seen_ms: now_ms,
+            idle_exit: spec.idle_exit,
+            stop,
+            conns: BTreeMap::new(),
+            next_conn: 1,
+            market_listeners: Listeners::new(),
+            user_listeners: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            dirty_books: BTreeSet::new(),
+            dirty_contexts: BTreeSet::new(),
+            last_bbo: BTreeMap::new(),
+            last_fast_contexts: BTreeMap::new(),
+            held: Vec::new(),
+            due: Due::default(),
+            info_requests: 0,
+            exchange_requests: 0,
+        };
+        venue.credit();
+        venue.step();
+        Ok(venue)
+    }
+
+    /// Runs until stopped.
+    pub(crate) async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
+        let mut steps = tokio::time::interval(STEP);
+        steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::with_capacity(ASKS_MAX);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                _ = steps.tick() => self.step(),
+                n = asks.recv_many(&mut batch, ASKS_MAX) => {
+                    if n == 0 {
+                        return;
+                    }
+                    self.serve(&mut batch);
+                }
+            }
+        }
+    }
+
+    fn tick_clock(&mut self) {
+        self.now_ms = self.now_ms.max(wall_ms());
+    }
+
+    /// The time that the venue claims it is.
+    fn shown_ms(&mut self) -> u64 {
+        let now = self.now_ms;
+        now + self.faults.holds(now, Fault::ClockAhead).map_or(0, ActiveFault::delay_ms)
+    }
+
+    fn render(&self) -> Render<'_> {
+        Render { universe: &self.universe, directory: &self.directory }
+    }
+
+    /// One step of the background market and of everything periodic.
+    fn step(&mut self) {
+        self.tick_clock();
+        self.sync_faults();
+        self.feed.advance(self.now_ms, &mut self.exchange);
+        self.exchange.advance(self.now_ms);
+        self.publish();
+        self.publish_periodic();
+        let idle = Duration::from_millis(self.now_ms - self.last_seen_ms);
+        if self.conns.is_empty() && self.idle_exit.is_some_and(|limit| idle >= limit) {
+            tracing::info!(idle_s = idle.as_secs(), "no client: the paper venue ends");
+            self.stop.cancel();
+        }
+    }
+
+    /// Serves what waits.
+    fn serve(&mut self, batch: &mut Vec<Ask>) {
+        self.tick_clock();
+        self.last_seen_ms = self.now_ms;
+        let (mut acts, mut reads, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        for ask in batch.drain(..) {
+            match ask {
+                Ask::Act { ip, post, is_admitted, reply } => acts.push((ip, post, is_admitted, reply)),
+                Ask::Read { ip, request, is_admitted, reply } => reads.push((ip, request, is_admitted, reply)),
+                other @ (Ask::Connect { .. } | Ask::Gone { .. } | Ask::Frame { .. } | Ask::Control(_)) => rest.push(other),
+            }
+        }
+        if !acts.is_empty() {
+            self.serve_acts(acts);
+        }
+        for (ip, request, is_admitted, reply) in reads {
+            let answer = self.serve_read(ip, &request, is_admitted);
+            send(reply, answer);
+        }
+        for ask in rest {
+            match ask {
+                Ask::Connect { ip, out, reply } => send(reply, self.connect(ip, out)),
+                Ask::Gone { conn } => self.drop_conn(conn),
+                Ask::Frame { conn, frame } => self.frame(conn, frame),
+                Ask::Control(control) => self.control(control),
+                Ask::Act { .. } | Ask::Read { .. } => {}
+            }
+        }
+        self.publish();
+    }
+
+    /// Runs the actions that wait together as one block.
+    fn serve_acts(&mut self, acts: Vec<(Option<IpAddr>, Box<Post>, bool, oneshot::Sender<Reply>)>) {
+        struct Waiting {
+            reply: oneshot::Sender<Reply>,
+            met: Vec<ActiveFault>,
+            assets: Vec<Asset>,
+        }
+        let (mut ops, mut waiting) = (Vec::new(), Vec::new());
+        for (ip, post, is_admitted, reply) in acts {
+            let weight = exchange_weight(items_of(&post.signed.action));
+            let met = match self.admit(ip, weight, true, post.kind(), is_admitted) {
+                Ok(met) => met,
+                Err(Reply::Wait(delay)) => {
+                    send(reply, Reply::Late(delay, post));
+                    continue;
+                }
+                Err(answer) => {
+                    send(reply, answer);
+                    continue;
+                }
+            };
+            self.exchange_requests += 1;
+            match self.prepare(&post) {
+                act::Prepared::Done(answer) => send(reply, Reply::Served(self.spoil(answer, &met))),
+                act::Prepared::Op(account, op, assets) => {
+                    ops.push((account, op));
+                    waiting.push(Waiting { reply, met, assets });
+                }
+            }
+        }
+        if ops.is_empty() {
+            return;
+        }
+        let results = if ops.len() == 1 {
+            ops.pop().map(|(account, op)| self.exchange.submit(self.now_ms, account, op)).into_iter().collect()
+        } else {
+            self.exchange.apply_block(self.now_ms, ops)
+        };
+        for (wait, result) in waiting.into_iter().zip(results) {
+            let answer = crate::render::answer(&self.universe, &wait.assets, &result);
+            let served = self.spoil(answer, &wait.met);
+            send(wait.reply, Reply::Served(served));
+        }
+    }
+
+    /// Charges the IP and draws the faults that meet a request before it happens; an error is its whole answer.
+    fn admit(
+        &mut self,
+        ip: Option<IpAddr>,
+        weight: u64,
+        is_action: bool,
+        kind: &str,
+        is_admitted: bool,
+    ) -> Result<Vec<ActiveFault>, Reply> {
+        let now = self.now_ms;
+        if !is_admitted && ip.is_some_and(|ip| !self.ips.of(ip).weight(now, weight, &self.limits)) {
+            return Err(Reply::Served(Served::text(429, "Too many requests")));
+        }
+        if !is_admitted {
+            let late = self.faults.meet(now, is_action, kind, |f| f == Fault::Latency);
+            if let Some(delay) = late.iter().map(ActiveFault::delay_ms).max() {
+                return Err(Reply::Wait(Duration::from_millis(delay)));
+            }
+        }
+        let met = self.faults.meet(now, is_action, kind, |f| f.touches_requests());
+        for fault in &met {
+            match fault.kind {
+                Fault::TooManyRequests => return Err(Reply::Served(Served::text(429, "Too many requests"))),
+                Fault::ErrorBefore => {
+                    let status = fault.order.status.unwrap_or(500);
+                    return Err(Reply::Served(Served::text(status, "Internal Server Error")));
+                }
+                Fault::UnknownRefusal if is_action => {
+                    let text = "The clearing committee has tabled this request.".to_owned();
+                    return Err(Reply::Served(Served::json(&wire::hyperliquid::action::Answer::Err(text))));
+                }
+                _ => {}
+            }
+        }
+        Ok(met)
+    }
+
+    fn connect(&mut self, ip: IpAddr, out: mpsc::Sender<Utf8Bytes>) -> Option<ConnId> {
+        if !self.ips.of(ip).connect(self.now_ms, &self.limits) {
+            return None;
+        }
+        let id = self.next_conn;
+        self.next_conn += 1;
+        self.conns.insert(id, Conn { ip, out, subs: BTreeSet::new() });
+        Some(id)
+    }
+
+    fn drop_conn(&mut self, conn: ConnId) {
+        let Some(gone) = self.conns.remove(&conn) else { return };
+        for sub in &gone.subs {
+            self.unlisten(conn, gone.ip, sub);
+        }
+        let budget = self.ips.of(gone.ip);
+        budget.connections = budget.connections.saturating_sub(1);
+        self.last_seen_ms = self.now_ms;
+    }
+
+    /// Removes `conn` from a stream and gives back what it took from the IP's budget.
+    fn unlisten(&mut self, conn: ConnId, ip: IpAddr, sub: &Sub) {
+        let budget = self.ips.of(ip);
+        budget.subscriptions = budget.subscriptions.saturating_sub(1);
+        if let Some(user) = sub.user() {
+            budget.unwatch(user);
+        }
+        let account = sub.user().map(|u| self.account_of(u));
+        let listeners = match account {
+            Some(account) => self.user_listeners.entry(account).or_default(),
+            None => &mut self.market_listeners,
+        };
+        if let Some(set) = listeners.get_mut(sub) {
+            set.remove(&conn);
+            if set.is_empty() {
+                listeners.remove(sub);
+            }
+        }
+        if let Some(account) = account.filter(|a| self.user_listeners.get(a).is_some_and(BTreeMap::is_empty)) {
+            self.user_listeners.remove(&account);
+        }
+    }
+
+    /// The account behind an address; an address without one gets a key that nothing ever happens to.
+    fn account_of(&self, user: Address) -> AccountKey {
+        self.directory.known(user).unwrap_or(AccountKey(user.0))
+    }
+
+    /// The account behind an address that somebody named, which comes into being on an open venue.
+    fn sight(&mut self, user: Address) -> AccountKey {
+        let account = self.directory.sight(user).unwrap_or(AccountKey(user.0));
+        self.credit();
+        account
+    }
+
+    /// Gives new accounts their balance.
+    fn credit(&mut self) {
+        for (account, amount) in self.directory.take_due() {
+            let result = self.exchange.submit(self.now_ms, account, Op::Deposit { amount });
+            debug_assert_eq!(result, OpResult::Default, "a deposit above zero is taken");
+        }
+    }
+
+    fn frame(&mut self, conn: ConnId, frame: FrameAsk) {
+        let Some(ip) = self.conns.get(&conn).map(|c| c.ip) else { return };
+        let is_reply = matches!(frame, FrameAsk::Out(_));
+        if !is_reply && !self.ips.of(ip).message(self.now_ms, &self.limits) {
+            tracing::debug!(conn, "too many messages: the socket is closed");
+            self.drop_conn(conn);
+            return;
+        }
+        match frame {
+            FrameAsk::Ping => self.out_text(conn, r#"{"channel":"pong"}"#.into()),
+            FrameAsk::Out(text) => self.out_text(conn, text.into()),
+            FrameAsk::Counted => {}
+            FrameAsk::Unreadable(text) => {
+                let text: String = text.chars().take(400).collect();
+                self.error(conn, &format!("Error parsing JSON into valid websocket request: {text}"));
+            }
+            FrameAsk::Subscribe(value) => self.subscribe(conn, ip, &value),
+            FrameAsk::Unsubscribe(value) => match serde_json::from_value::<Sub>(value.clone()) {
+                Ok(sub) if self.conns.get_mut(&conn).is_some_and(|c| c.subs.remove(&sub)) => {
+                    self.unlisten(conn, ip, &sub);
+                    self.acknowledge(conn, "unsubscribe", &sub);
+                }
+                Ok(sub) => self.error(conn, &format!("Already unsubscribed: {}", sub.text())),
+                Err(_) => self.error(conn, &format!("Invalid subscription {value}")),
+            },
+        }
+    }
+
+    fn error(&mut self, conn: ConnId, text: &str) {
+        self.out(conn, &json!({ "channel": "error", "data": text }));
+    }
+
+    fn acknowledge(&mut self, conn: ConnId, method: &str, sub: &Sub) {
+        self.out(conn, &json!({ "channel": "subscriptionResponse", "data": { "method": method, "subscription": sub } }));
+    }
+
+    fn subscribe(&mut self, conn: ConnId, ip: IpAddr, value: &Value) {
+        let sub = serde_json::from_value::<Sub>(value.clone()).ok().filter(|s| self.is_subscribable(s));
+        let Some(sub) = sub else { return self.error(conn, &format!("Invalid subscription {value}")) };
+        if self.conns.get(&conn).is_none_or(|c| c.subs.contains(&sub)) {
+            return self.error(conn, &format!("Already subscribed: {}", sub.text()));
+        }
+        let budget = self.ips.of(ip);
+        if budget.subscriptions >= self.limits.ws_subscriptions {
+            return self.error(conn, &format!("Cannot track more than {} total subscriptions.", self.limits.ws_subscriptions));
+        }
+        if let Some(user) = sub.user() {
+            if !budget.watch(user, &self.limits) {
+                return self.error(conn, &format!("Cannot track more than {} total users.", self.limits.ws_users));
+            }
+        }
+        budget.subscriptions += 1;
+        let listeners = match sub.user() {
+            Some(user) => {
+                let account = self.sight(user);
+                self.user_listeners.entry(account).or_default()
+            }
+            None => &mut self.market_listeners,
+        };
+        listeners.entry(sub.clone()).or_default().insert(conn);
+        if let Some(c) = self.conns.get_mut(&conn) {
+            c.subs.insert(sub.clone());
+        }
+        self.acknowledge(conn, "subscribe", &sub);
+        self.first_message(conn, &sub);
+    }
+
+    fn is_subscribable(&self, sub: &Sub) -> bool {
+        let coin = sub.coin().is_none_or(|c| self.universe.named(c).is_some());
+        #[expect(clippy::wildcard_enum_match_arm, reason = "only these have parameters to check")]
+        let parameters = match sub {
+            Sub::L2Book { n_sig_figs, mantissa, .. } => crate::render::Grouping::new(*n_sig_figs, *mantissa).is_some(),
+            Sub::Candle { interval, .. } => crate::candles::interval_ms(interval).is_some(),
+            _ => true,
+        };
+        coin && parameters
+    }
+
+    fn control(&mut self, control: Control) {
+        let now = self.now_ms;
+        match control {
+            Control::Order(orders, reply) => {
+                let mut out = Vec::new();
+                for order in orders {
+                    match self.faults.order(now, order) {
+                        Ok(active) => out.push(active),
+                        Err(refusal) => return send(reply, Err(refusal)),
+                    }
+                }
+                for active in &out {
+                    self.begin_fault(active);
+                }
+                self.sync_faults();
+                send(reply, Ok(out));
+            }
+            Control::List(reply) => send(reply, self.faults.list(now).to_vec()),
+            Control::Clear(which, reply) => {
+                self.faults.clear(which);
+                self.sync_faults();
+                send(reply, self.faults.list(now).to_vec());
+            }
+            Control::Truth(user, reply) => {
+                let account = self.account_of(user);
+                let render = self.render();
+                let fill = |f: &exchange::FillRecord| serde_json::to_value(render.fill(f)).unwrap_or_default();
+                send(reply, self.memories.truth(account, user, &self.universe, fill));
+            }
+            Control::State(reply) => send(reply, self.state()),
+            Control::Push(push, reply) => {
+                let done = self.push_market(&push);
+                send(reply, done);
+            }
+            Control::Deposit(order, reply) => {
+                let account = self.directory.sight(order.user).unwrap_or_else(|| self.directory.adopt(order.user));
+                self.credit();
+                send(
+                    reply,
+                    match self.exchange.submit(now, account, Op::Deposit { amount: order.usd }) {
+                        OpResult::Refused(text) => Err(text),
+                        OpResult::Default | OpResult::Orders(_) | OpResult::Cancels(_) => Ok(()),
+                    },
+                );
+            }
+        }
+    }
+
+    fn state(&self) -> VenueState {
+        VenueState {
+            now_ms: self.now_ms,
+            up_ms: self.now_ms - self.started_ms,
+            sockets: self.conns.len(),
+            subscriptions: self.conns.values().map(|c| c.subs.len()).sum(),
+            info_requests: self.info_requests,
+            exchange_requests: self.exchange_requests,
+            tape_pass: self.feed.pass(),
+            accounts: self.exchange.accounts().count(),
+        }
+    }
+
+    fn push_market(&mut self, push: &MarketPush) -> Result<(), String> {
+        let market = self.universe.named(&push.coin).ok_or_else(|| format!("coin: no market {:?}", push.coin))?;
+        let (asset, instrument) = (market.asset, market.instrument.clone());
+        let px = |value| instrument.px_exact(value).map_err(|e| format!("px: {e}"));
+        let qty = |value| instrument.qty_exact(value).map_err(|e| format!("sz: {e}"));
+        let levels = |side: &[(rust_decimal::Decimal, rust_decimal::Decimal)]| -> Result<Vec<exchange::LevelChange>, String> {
+            side.iter().map(|(p, q)| Ok(exchange::LevelChange { px: px(*p)?, qty: qty(*q)? })).collect()
+        };
+        let (bids, asks) = (levels(&push.bids)?, levels(&push.asks)?);
+        let mut events = Vec::new();
+        for t in &push.trades {
+            let trade = exchange::BackgroundEvent::Trade { asset, px: px(t.px)?, qty: qty(t.sz)?, aggressor: t.side };
+            events.push(trade);
+        }
+        if push.replace {
+            events.push(exchange::BackgroundEvent::Snapshot { asset, bids, asks });
+        } else if !(bids.is_empty() && asks.is_empty()) {
+            events.push(exchange::BackgroundEvent::Levels { asset, bids, asks });
+        }
+        if let Some(oracle) = push.oracle {
+            events.push(exchange::BackgroundEvent::Oracle { asset, px: px(oracle)? });
+        }
+        for event in events {
+            self.exchange.background(self.now_ms, event);
+        }
+        Ok(())
+    }
+
+    /// What a fault does at once.
+    fn begin_fault(&mut self, active: &ActiveFault) {
+        match active.kind {
+            Fault::Disconnect => self.disconnect_all(),
+            Fault::PriceShock => {
+                let change = Ratio::bps(active.order.bps.unwrap_or(-100));
+                for asset in self.coins(active) {
+                    self.exchange.fault(self.now_ms, exchange::Fault::PriceShock { asset, change });
+                }
+            }
+            Fault::Flapping => self.due.flap = self.now_ms + active.delay_ms(),
+            _ => {}
+        }
+    }
+
+    /// The markets that a fault is about.
+    fn coins(&self, active: &ActiveFault) -> Vec<Asset> {
+        let named = active.order.coin.as_deref();
+        self.universe.live().filter(|m| named.is_none_or(|n| n == m.name())).map(|m| m.asset).collect()
+    }
+
+    fn disconnect_all(&mut self) {
+        let all: Vec<ConnId> = self.conns.keys().copied().collect();
+        tracing::info!(sockets = all.len(), "fault: all sockets are closed");
+        for conn in all {
+            self.drop_conn(conn);
+        }
+    }
+
+    /// Tells the exchange which of its own faults hold now; called whenever one may have begun or ended.
+    fn sync_faults(&mut self) {
+        let now = self.now_ms;
+        let active: Vec<ActiveFault> = self.faults.list(now).to_vec();
+        let holding = |kind: Fault| active.iter().filter(move |a| a.kind == kind);
+        let frozen: BTreeSet<Asset> = holding(Fault::StaleOracle).flat_map(|a| self.coins(a)).collect();
+        for asset in frozen.symmetric_difference(&self.frozen) {
+            let fault = exchange::Fault::FreezeOracle { asset: *asset, frozen: frozen.contains(asset) };
+            self.exchange.fault(now, fault);
+        }
+        self.frozen = frozen;
+        let spiked: BTreeMap<Asset, Ratio> = holding(Fault::FundingSpike)
+            .flat_map(|a| self.coins(a).into_iter().map(|c| (c, Ratio::bps(a.order.bps.unwrap_or(100)))))
+            .collect();
+        let either: BTreeSet<Asset> = spiked.keys().chain(self.spiked.keys()).copied().collect();
+        for asset in either {
+            let rate = spiked.get(&asset).copied();
+            if rate != self.spiked.get(&asset).copied() {
+                self.exchange.fault(now, exchange::Fault::FundingOverride { asset, rate });
+                self.dirty_contexts.insert(asset);
+            }
+        }
+        self.spiked = spiked;
+        let is_post_only = holding(Fault::PostOnly).next().is_some();
+        if is_post_only != self.is_post_only {
+            let until_ms = if is_post_only { u64::MAX } else { 0 };
+            self.exchange.fault(now, exchange::Fault::PostOnlyWindow { until_ms });
+            self.is_post_only = is_post_only;
+        }
+        let flapping = holding(Fault::Flapping).next().map(ActiveFault::delay_ms);
+        if let Some(every) = flapping.filter(|_| now >= self.due.flap) {
+            self.due.flap = now + every;
+            self.disconnect_all();
+        }
+    }
+}
+
+/// Where a tape starts, so that the first mark is not far from its first book.
+fn feed_start(spec: &PaperSpec) -> Option<rust_decimal::Decimal> {
+    match &spec.market {
+        crate::Market::Tape { tape, .. } => tape.first_mid().map(|mid| mid.round_dp(0)),
+        crate::Market::Synthetic | crate::Market::Still => None,
+    }
+}
+
+/// Answers somebody who may have gone.
+pub(crate) fn send<T>(to: oneshot::Sender<T>, answer: T) {
+    if to.send(answer).is_err() {
+        tracing::debug!("an answer found nobody waiting");
+    }
+}

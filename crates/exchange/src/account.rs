@@ -152,7 +152,6 @@ impl Account {
     /// shrinking it moves a proportional part of its equity out (fact sheet §3.1, §8.1).
     pub(crate) fn book(
         &mut self,
-        asset: Asset,
         instrument: &Instrument,
         side: Side,
         px: Px,
@@ -160,16 +159,17 @@ impl Account {
         fee: Usd,
         setting: LeverageSetting,
     ) -> Booked {
+        let asset = Asset(instrument.venue_asset);
         let start = self.szi(asset);
         let closing = self.reducible(asset, side).min(qty);
         let opening = qty.minus(closing);
         let mut closed_pnl = Usd::ZERO;
         if !closing.is_zero() {
             let fee_now = if opening.is_zero() { fee } else { Usd::ZERO };
-            closed_pnl = self.close(asset, instrument, side, px, closing, fee_now);
+            closed_pnl = self.close(instrument, side, px, closing, fee_now);
         }
         if !opening.is_zero() {
-            self.open(asset, instrument, side, px, opening, fee, setting);
+            self.open(instrument, side, px, opening, fee, setting);
         }
         let dir = match (start.0.signum(), closing.is_zero(), opening.is_zero()) {
             (1, false, false) => Direction::LongToShort,
@@ -182,8 +182,8 @@ impl Account {
         Booked { start, closed_pnl, dir }
     }
 
-    fn close(&mut self, asset: Asset, instrument: &Instrument, side: Side, px: Px, qty: Qty, fee: Usd) -> Usd {
-        let Some(position) = self.positions.get_mut(&asset) else { return Usd::ZERO };
+    fn close(&mut self, instrument: &Instrument, side: Side, px: Px, qty: Qty, fee: Usd) -> Usd {
+        let Some(position) = self.positions.get_mut(&Asset(instrument.venue_asset)) else { return Usd::ZERO };
         let received = -signed(side, instrument.notional(px, qty));
         let size = position.szi.abs();
         let cost = if qty == size { position.cost } else { share(position.cost, qty, size) };
@@ -211,9 +211,9 @@ impl Account {
         (received - cost).round(CENTS)
     }
 
-    fn open(&mut self, asset: Asset, instrument: &Instrument, side: Side, px: Px, qty: Qty, fee: Usd, setting: LeverageSetting) {
+    fn open(&mut self, instrument: &Instrument, side: Side, px: Px, qty: Qty, fee: Usd, setting: LeverageSetting) {
         let notional = instrument.notional(px, qty);
-        let position = self.positions.entry(asset).or_default();
+        let position = self.positions.entry(Asset(instrument.venue_asset)).or_default();
         if position.szi == Lots::ZERO {
             position.isolated = (!setting.is_cross).then_some(Usd::ZERO);
         }
@@ -302,7 +302,7 @@ mod tests {
         let (instrument, asset) = (hype(), Asset(159));
         let mut account = Account::new(AccountKey([1; 20]));
         account.cash = usd("83.347682");
-        account.book(asset, &instrument, Side::Buy, Px(378_290), Qty(200), usd("0.034046"), ISOLATED);
+        account.book(&instrument, Side::Buy, Px(378_290), Qty(200), usd("0.034046"), ISOLATED);
         let position = &account.positions[&asset];
         assert_eq!(position.isolated, Some(usd("-68.126246")));
         assert_eq!(account.cash, usd("75.781882"), "margin 7.5658 left the cross account");
@@ -314,7 +314,7 @@ mod tests {
         let (instrument, asset) = (hype(), Asset(159));
         let mut account = Account::new(AccountKey([1; 20]));
         let mut trade = |side, px, qty| {
-            let booked = account.book(asset, &instrument, side, Px(px), Qty(qty), Usd::ZERO, CROSS);
+            let booked = account.book(&instrument, side, Px(px), Qty(qty), Usd::ZERO, CROSS);
             (booked.dir, booked.closed_pnl, account.positions[&asset].cost)
         };
         assert_eq!(trade(Side::Buy, 300_000, 100), (Direction::OpenLong, Usd::ZERO, usd("30")));
@@ -327,14 +327,14 @@ mod tests {
 
     #[test]
     fn an_isolated_close_sends_its_share_of_the_equity_home() {
-        let (instrument, asset) = (hype(), Asset(159));
+        let instrument = hype();
         let mut account = Account::new(AccountKey([1; 20]));
         account.cash = usd("100");
-        account.book(asset, &instrument, Side::Buy, Px(300_000), Qty(200), Usd::ZERO, ISOLATED);
+        account.book(&instrument, Side::Buy, Px(300_000), Qty(200), Usd::ZERO, ISOLATED);
         assert_eq!(account.cash, usd("94"));
-        account.book(asset, &instrument, Side::Sell, Px(310_000), Qty(100), Usd::ZERO, ISOLATED);
+        account.book(&instrument, Side::Sell, Px(310_000), Qty(100), Usd::ZERO, ISOLATED);
         assert_eq!(account.cash, usd("98"), "half of margin 6 and of profit 2");
-        account.book(asset, &instrument, Side::Sell, Px(310_000), Qty(100), Usd::ZERO, ISOLATED);
+        account.book(&instrument, Side::Sell, Px(310_000), Qty(100), Usd::ZERO, ISOLATED);
         assert_eq!((account.cash, account.money()), (usd("102"), usd("102")));
     }
 }

@@ -21,7 +21,8 @@ pub struct LevelChange {
 /// - A background level that crosses a resting order trades against it at the order's price.
 /// - Of background levels that cross each other the older one is dropped.
 ///
-/// Feed a trade before the level changes that it caused, else the queue advances twice for it.
+/// Feed a trade before the level changes that it caused, else the queue advances twice for it. Prices that are not positive or
+/// beyond a thousand times the market's specified oracle, and quantities above 10^12 lots, are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BackgroundEvent {
     /// Some levels changed.

@@ -300,6 +300,55 @@ pub enum Op {
     Noop,
 }
 
+impl Op {
+    /// Orders, cancels and modifications inside, at least 1: what the venue's limits count.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let inside = match self {
+            Op::Place { orders, .. } => orders.len(),
+            Op::Cancel { orders } => orders.len(),
+            Op::CancelByCloid { orders } => orders.len(),
+            Op::BatchModify { modifies, .. } => modifies.len(),
+            Op::Modify { .. }
+            | Op::UpdateLeverage { .. }
+            | Op::UpdateIsolatedMargin { .. }
+            | Op::TopUpIsolatedOnlyMargin { .. }
+            | Op::ScheduleCancel { .. }
+            | Op::ClassTransfer { .. }
+            | Op::UsdSend { .. }
+            | Op::SubAccountTransfer { .. }
+            | Op::Deposit { .. }
+            | Op::Withdraw { .. }
+            | Op::Twap
+            | Op::Noop => 1,
+        };
+        inside.max(1)
+    }
+
+    /// When in its block an action runs (fact sheet §4.5): 0 before cancels, 1 with them, 2 after.
+    pub(crate) fn turn(&self) -> u8 {
+        let takes = |order: &NewOrder| matches!(order.kind, OrderKind::Limit(tif) if tif != TimeInForce::Alo);
+        let last = match self {
+            Op::Cancel { .. } | Op::CancelByCloid { .. } => return 1,
+            Op::Place { orders, .. } => orders.iter().any(takes),
+            Op::Modify { new, .. } => takes(new),
+            Op::BatchModify { modifies, .. } => modifies.iter().any(|(_, new)| takes(new)),
+            Op::UpdateLeverage { .. }
+            | Op::UpdateIsolatedMargin { .. }
+            | Op::TopUpIsolatedOnlyMargin { .. }
+            | Op::ScheduleCancel { .. }
+            | Op::ClassTransfer { .. }
+            | Op::UsdSend { .. }
+            | Op::SubAccountTransfer { .. }
+            | Op::Deposit { .. }
+            | Op::Withdraw { .. }
+            | Op::Twap
+            | Op::Noop => false,
+        };
+        if last { 2 } else { 0 }
+    }
+}
+
 /// What became of one order of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placed {

@@ -30,6 +30,31 @@ impl Party {
     }
 }
 
+/// Who takes, and why.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Aggressor {
+    pub side: Side,
+    pub party: Party,
+    pub liquidation: Option<LiquidationInfo>,
+}
+
+impl Aggressor {
+    /// Anybody of the background.
+    pub(super) fn background(side: Side) -> Aggressor {
+        Aggressor { side, party: Party::Background, liquidation: None }
+    }
+}
+
+/// An account's part in a trade.
+struct Part {
+    tid: u64,
+    account: AccountKey,
+    oid: u64,
+    cloid: Option<u128>,
+    side: Side,
+    crossed: bool,
+}
+
 /// How a trade came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
@@ -39,6 +64,16 @@ pub(super) enum Cause {
     Backstop(LiquidationInfo),
     /// Automatic deleveraging, at the mark, without fee or print.
     Deleverage,
+}
+
+impl Cause {
+    fn liquidation(self) -> Option<LiquidationInfo> {
+        match self {
+            Cause::Match(info) => info,
+            Cause::Backstop(info) => Some(info),
+            Cause::Deleverage => None,
+        }
+    }
 }
 
 pub(super) struct Trade {
@@ -58,6 +93,7 @@ impl Exchange {
         let Some(order) = self.orders.get(&oid) else { return };
         let (account, asset, side, limit, reduce_only) = (order.account, order.asset, order.side, order.px, order.reduce_only);
         let party = Party::Order { account, oid, cloid: order.cloid };
+        let aggressor = Aggressor { side, party, liquidation };
         loop {
             if reduce_only {
                 let room = self.accounts.get(&account).map_or(Qty::ZERO, |a| a.reducible(asset, side));
@@ -79,7 +115,7 @@ impl Exchange {
                     self.settle(&Trade { asset, px, qty, side, taker: party, maker: Party::Background, cause });
                 }
                 Front::Order(entry) => {
-                    let qty = self.match_resting(asset, px, entry, wanted, side, party, liquidation);
+                    let qty = self.match_resting(asset, px, entry, wanted, aggressor);
                     if qty.is_zero() {
                         continue;
                     }
@@ -93,19 +129,10 @@ impl Exchange {
 
     /// Trades up to `wanted` against one resting order and says how much. Nothing means that the order is gone: it belonged to
     /// the aggressor, had nothing left to reduce, or had no margin for the match.
-    pub(super) fn match_resting(
-        &mut self,
-        asset: Asset,
-        px: Px,
-        entry: Entry,
-        wanted: Qty,
-        aggressor: Side,
-        taker: Party,
-        liquidation: Option<LiquidationInfo>,
-    ) -> Qty {
+    pub(super) fn match_resting(&mut self, asset: Asset, px: Px, entry: Entry, wanted: Qty, aggressor: Aggressor) -> Qty {
         let Some(order) = self.orders.get(&entry.oid) else { return Qty::ZERO };
         let (side, reduce_only, cloid) = (order.side, order.reduce_only, order.cloid);
-        if taker.account() == Some(entry.account) {
+        if aggressor.party.account() == Some(entry.account) {
             self.end_order(entry.oid, OrderStatus::SelfTradeCanceled);
             return Qty::ZERO;
         }
@@ -122,7 +149,8 @@ impl Exchange {
         }
         let maker = Party::Order { account: entry.account, oid: entry.oid, cloid };
         self.set_resting(entry.oid, entry.qty.minus(qty));
-        self.settle(&Trade { asset, px, qty, side: aggressor, taker, maker, cause: Cause::Match(liquidation) });
+        let Aggressor { side, party: taker, liquidation } = aggressor;
+        self.settle(&Trade { asset, px, qty, side, taker, maker, cause: Cause::Match(liquidation) });
         if qty == entry.qty {
             self.filled(entry.oid);
         }
@@ -164,9 +192,7 @@ impl Exchange {
                     self.book_side(trade, VAULT, side, Usd::ZERO);
                 }
                 Party::Order { account, oid, cloid } => {
-                    let rate = if crossed { self.fees.taker } else { self.fees.maker };
-                    let fee = if on_book { notional.times(rate).round(CENTS) } else { Usd::ZERO };
-                    self.book_fill(trade, tid, account, oid, cloid, side, crossed, fee, notional);
+                    self.book_fill(trade, &Part { tid, account, oid, cloid, side, crossed }, notional);
                 }
             }
         }
@@ -177,42 +203,27 @@ impl Exchange {
         let owner = self.accounts.get_mut(&account)?;
         let setting = owner.leverage(trade.asset, market.instrument(), market.cross_allowed());
         self.touched.insert(account);
-        Some(owner.book(trade.asset, market.instrument(), side, trade.px, trade.qty, fee, setting))
+        Some(owner.book(market.instrument(), side, trade.px, trade.qty, fee, setting))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one side of a trade, taken apart once")]
-    fn book_fill(
-        &mut self,
-        trade: &Trade,
-        tid: u64,
-        account: AccountKey,
-        oid: u64,
-        cloid: Option<u128>,
-        side: Side,
-        crossed: bool,
-        fee: Usd,
-        notional: Usd,
-    ) {
-        let was_isolated =
-            self.accounts.get(&account).and_then(|a| a.positions.get(&trade.asset)).is_some_and(|p| p.isolated.is_some());
+    /// Books an account's side of a trade and keeps it as a fill.
+    fn book_fill(&mut self, trade: &Trade, part: &Part, notional: Usd) {
+        let Part { tid, account, oid, cloid, side, crossed } = *part;
+        let rate = if crossed { self.fees.taker } else { self.fees.maker };
+        let fee = if matches!(trade.cause, Cause::Match(_)) { notional.times(rate).round(CENTS) } else { Usd::ZERO };
+        let position = self.accounts.get(&account).and_then(|a| a.positions.get(&trade.asset));
+        let was_isolated = position.is_some_and(|p| p.isolated.is_some());
         let Some(booked) = self.book_side(trade, account, side, fee) else { return };
         self.pools.fees += fee;
-        let liquidation = match trade.cause {
-            Cause::Match(liquidation) => liquidation,
-            Cause::Backstop(info) => Some(info),
-            Cause::Deleverage => None,
-        };
-        let dir = match trade.cause {
-            Cause::Deleverage => Direction::AutoDeleveraging,
-            Cause::Match(_) | Cause::Backstop(_) if liquidation.is_some_and(|l| l.liquidated_user == account) => {
-                match (was_isolated, booked.start.0 > 0) {
-                    (false, true) => Direction::LiquidatedCrossLong,
-                    (false, false) => Direction::LiquidatedCrossShort,
-                    (true, true) => Direction::LiquidatedIsolatedLong,
-                    (true, false) => Direction::LiquidatedIsolatedShort,
-                }
-            }
-            Cause::Match(_) | Cause::Backstop(_) => booked.dir,
+        let liquidation = trade.cause.liquidation();
+        let own_liquidation = liquidation.is_some_and(|l| l.liquidated_user == account);
+        let dir = match (trade.cause, own_liquidation, was_isolated, booked.start.0 > 0) {
+            (Cause::Deleverage, ..) => Direction::AutoDeleveraging,
+            (_, true, false, true) => Direction::LiquidatedCrossLong,
+            (_, true, false, false) => Direction::LiquidatedCrossShort,
+            (_, true, true, true) => Direction::LiquidatedIsolatedLong,
+            (_, true, true, false) => Direction::LiquidatedIsolatedShort,
+            (_, false, ..) => booked.dir,
         };
         let fill = FillRecord {
             account,

@@ -16,11 +16,11 @@ use domain::{Instrument, Lots, MarketStatus, Px, Qty, Ratio, Seed, Side, Usd};
 use crate::account::Account;
 use crate::book::{Front, OrderBook};
 use crate::event::{Event, FundingPayment, PublicTrade};
-use crate::op::{AccountKey, Asset, Grouping, NewOrder, Op, OpResult, OrderKind, TimeInForce};
+use crate::op::{AccountKey, Asset, Op, OpResult, Placed};
 use crate::reference::{HOUR_MS, Reference};
 use crate::spec::{BadSpec, ExchangeSpec, Fees, MarginMode, MarketSpec, VenueRules};
 use crate::{BackgroundEvent, LevelChange};
-use matching::Party;
+use matching::Aggressor;
 use orders::Order;
 
 /// The liquidator vault's address. It is no client's.
@@ -32,6 +32,11 @@ const PRINTS_HELD_MAX: usize = 100_000;
 const STEP_MS_MAX: u64 = 31 * 24 * HOUR_MS;
 /// Largest change of a price shock, either way: below minus one there is no price.
 const SHOCK_PERCENT_MAX: i64 = 95;
+/// Background and marks beyond this multiple of the specified oracle are a broken feed or a typing error, not a market: they
+/// are ignored, so that no position's value can leave the range of money.
+const PX_MULTIPLE_MAX: i64 = 1_000;
+/// Largest background quantity of a level or trade, lots.
+const BACKGROUND_LOTS_MAX: i64 = 1_000_000_000_000;
 
 /// Faults and forced events that a test or an operator of the paper venue may switch on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +74,8 @@ pub enum Fault {
         /// Whether it is halted.
         halted: bool,
     },
-    /// Background, oracle and mark jump by this share at once, and every later background price is shifted by the same ticks.
+    /// Background, oracle and mark jump by this share at once (at most 95 %), and every later background price is shifted by the
+    /// same ticks.
     PriceShock {
         /// The market.
         asset: Asset,
@@ -131,6 +137,10 @@ impl Market {
 
     fn cross_allowed(&self) -> bool {
         self.spec.margin_mode == MarginMode::Normal && !self.spec.instrument.isolated_only
+    }
+
+    fn is_sane(&self, px: Px) -> bool {
+        px.0 > 0 && px.0 / PX_MULTIPLE_MAX <= self.spec.oracle.0
     }
 
     fn is_halted(&self) -> bool {
@@ -332,8 +342,11 @@ impl Exchange {
             BackgroundEvent::Trade { asset, px, qty, aggressor } => self.background_trade(asset, px, qty, aggressor),
             BackgroundEvent::Oracle { asset, px } => {
                 if let Some(market) = self.markets.get_mut(&asset) {
-                    market.reference.set_oracle(Px(px.0 + market.shift));
-                    self.changed_contexts.insert(asset);
+                    let px = Px(px.0.saturating_add(market.shift));
+                    if market.is_sane(px) {
+                        market.reference.set_oracle(px);
+                        self.changed_contexts.insert(asset);
+                    }
                 }
             }
         }
@@ -342,8 +355,9 @@ impl Exchange {
 
     fn background_book(&mut self, asset: Asset, mut bids: Vec<LevelChange>, mut asks: Vec<LevelChange>, whole: bool) {
         let Some(market) = self.markets.get_mut(&asset) else { return };
-        if market.shift != 0 {
-            bids.iter_mut().chain(&mut asks).for_each(|change| change.px.0 += market.shift);
+        for changes in [&mut bids, &mut asks] {
+            changes.iter_mut().for_each(|change| change.px.0 = change.px.0.saturating_add(market.shift));
+            changes.retain(|change| market.is_sane(change.px) && change.qty.0 <= BACKGROUND_LOTS_MAX);
         }
         if whole {
             market.book.snapshot(&bids, &asks);
@@ -364,7 +378,7 @@ impl Exchange {
                 && let Some((px, qty)) = market.book.crossing_background(side)
                 && let Some((at, Front::Order(entry))) = market.book.front(side.flip(), px)
             {
-                let done = self.match_resting(asset, at, entry, qty, side, Party::Background, None);
+                let done = self.match_resting(asset, at, entry, qty, Aggressor::background(side));
                 if let Some(market) = self.markets.get_mut(&asset) {
                     market.book.take_background(side, px, done);
                 }
@@ -374,8 +388,8 @@ impl Exchange {
 
     fn background_trade(&mut self, asset: Asset, px: Px, qty: Qty, aggressor: Side) {
         let Some(market) = self.markets.get(&asset) else { return };
-        let px = Px(px.0 + market.shift);
-        if px.0 <= 0 || qty.0 <= 0 {
+        let px = Px(px.0.saturating_add(market.shift));
+        if !market.is_sane(px) || !(1..=BACKGROUND_LOTS_MAX).contains(&qty.0) {
             return;
         }
         let resting = aggressor.flip();
@@ -385,7 +399,7 @@ impl Exchange {
             && let Some(market) = self.markets.get(&asset)
             && let Some((at, entry)) = market.book.first_order_better_than(resting, px)
         {
-            left = left.minus(self.match_resting(asset, at, entry, left, aggressor, Party::Background, None));
+            left = left.minus(self.match_resting(asset, at, entry, left, Aggressor::background(aggressor)));
         }
         let at_level = left;
         while !left.is_zero()
@@ -400,7 +414,7 @@ impl Exchange {
                     self.print_background(asset, px, eaten, aggressor);
                 }
                 Front::Order(entry) => {
-                    left = left.minus(self.match_resting(asset, px, entry, left, aggressor, Party::Background, None));
+                    left = left.minus(self.match_resting(asset, px, entry, left, Aggressor::background(aggressor)));
                 }
             }
         }
@@ -442,7 +456,7 @@ impl Exchange {
     /// §4.5). Answers in the order given.
     pub fn apply_block(&mut self, now_ms: u64, ops: Vec<(AccountKey, Op)>) -> Vec<OpResult> {
         let mut turns: Vec<(u8, usize, AccountKey, Op)> =
-            ops.into_iter().enumerate().map(|(at, (account, op))| (turn(&op), at, account, op)).collect();
+            ops.into_iter().enumerate().map(|(at, (account, op))| (op.turn(), at, account, op)).collect();
         turns.sort_by_key(|(turn, at, ..)| (*turn, *at));
         let mut answers: Vec<(usize, OpResult)> =
             turns.into_iter().map(|(_, at, account, op)| (at, self.submit(now_ms, account, op))).collect();
@@ -455,14 +469,7 @@ impl Exchange {
         if account == VAULT || !(creates || self.accounts.contains_key(&account)) {
             return OpResult::Refused(format!("Must deposit before performing actions. User: {account}"));
         }
-        let weight = match &op {
-            Op::Place { orders, .. } => orders.len(),
-            Op::Cancel { orders } => orders.len(),
-            Op::CancelByCloid { orders } => orders.len(),
-            Op::BatchModify { modifies, .. } => modifies.len(),
-            _ => 1,
-        };
-        if weight > BATCH_MAX {
+        if op.weight() > BATCH_MAX {
             return OpResult::Refused(format!("Signed action over weight limit of {BATCH_MAX}."));
         }
         match op {
@@ -478,8 +485,11 @@ impl Exchange {
                 OpResult::Cancels(orders.into_iter().map(&mut one).collect())
             }
             Op::Modify { order, new, always_place } => match self.modify(account, order, &new, always_place) {
-                crate::Placed::Error(refusal) => OpResult::Refused(refusal.to_string()),
-                _ => OpResult::Default,
+                Placed::Error(refusal) => OpResult::Refused(refusal.to_string()),
+                Placed::Resting { .. }
+                | Placed::Filled { .. }
+                | Placed::WaitingForFill { .. }
+                | Placed::WaitingForTrigger { .. } => OpResult::Default,
             },
             Op::BatchModify { modifies, always_place } => OpResult::Orders(
                 modifies.into_iter().map(|(order, new)| self.modify(account, order, &new, always_place)).collect(),
@@ -517,7 +527,7 @@ impl Exchange {
             Fault::PostOnlyWindow { until_ms } => self.post_only_until_ms = until_ms,
             Fault::PinMark { asset, mark } => {
                 market(asset, &mut self.markets, &|m| {
-                    m.reference.pinned = mark.filter(|px| px.0 > 0);
+                    m.reference.pinned = mark.filter(|px| m.is_sane(*px));
                     m.reference.mark = m.reference.pinned.unwrap_or(m.reference.mark);
                 });
                 self.changed_contexts.insert(asset);
@@ -542,6 +552,9 @@ impl Exchange {
         let ticks = (rust_decimal::Decimal::from(mark.0) * change.decimal()).round();
         let step = market.instrument().step_at(mark);
         let ticks = i64::try_from(ticks).unwrap_or(0) / step * step;
+        if !market.is_sane(Px(mark.0 + ticks)) {
+            return;
+        }
         let moved = |side| -> Vec<LevelChange> {
             let levels = market.book.background_levels(side).into_iter();
             levels.map(|level| LevelChange { px: Px(level.px.0 + ticks), ..level }).collect()
@@ -566,22 +579,3 @@ impl Exchange {
 
 /// Largest batch (fact sheet §2.2).
 const BATCH_MAX: usize = 200;
-
-/// When in its block an action runs: before cancels, with them, or after.
-fn turn(op: &Op) -> u8 {
-    let takes = |order: &NewOrder| match order.kind {
-        OrderKind::Limit(tif) => tif != TimeInForce::Alo,
-        OrderKind::Trigger { .. } => false,
-    };
-    match op {
-        Op::Cancel { .. } | Op::CancelByCloid { .. } => 1,
-        Op::Place { orders, grouping: Grouping::Na | Grouping::NormalTpsl | Grouping::PositionTpsl }
-            if orders.iter().any(takes) =>
-        {
-            2
-        }
-        Op::Modify { new, .. } if takes(new) => 2,
-        Op::BatchModify { modifies, .. } if modifies.iter().any(|(_, new)| takes(new)) => 2,
-        _ => 0,
-    }
-}

@@ -3,10 +3,10 @@ use domain::{Lots, Px, Qty, Ratio, Seed, Side, Usd};
 use rust_decimal::Decimal;
 
 use super::*;
+use crate::FillRecord;
 use crate::event::{Direction, LedgerDelta, LiquidationMethod};
-use crate::op::{CancelResult, OrderRef, Placed, Tpsl};
+use crate::op::{CancelResult, Grouping, NewOrder, OrderKind, OrderRef, Placed, TimeInForce, Tpsl};
 use crate::view::{AccountState, OrderView};
-use crate::{FillRecord, OrderUpdate};
 
 mod fills;
 mod invariants;
@@ -95,10 +95,9 @@ impl World {
     }
 
     fn place_all(&mut self, account: AccountKey, orders: Vec<NewOrder>, grouping: Grouping) -> Vec<Placed> {
-        match self.send(account, Op::Place { orders, grouping }) {
-            OpResult::Orders(placed) => placed,
-            other => panic!("{other:?}"),
-        }
+        let answer = self.send(account, Op::Place { orders, grouping });
+        let OpResult::Orders(placed) = answer else { panic!("{answer:?}") };
+        placed
     }
 
     fn place(&mut self, account: AccountKey, order: NewOrder) -> Placed {
@@ -119,17 +118,15 @@ impl World {
     }
 
     fn refusal(&mut self, account: AccountKey, order: NewOrder) -> String {
-        match self.place(account, order) {
-            Placed::Error(refusal) => refusal.to_string(),
-            other => panic!("expected a refusal, got {other:?}"),
-        }
+        let placed = self.place(account, order);
+        let Placed::Error(refusal) = placed else { panic!("expected a refusal, got {placed:?}") };
+        refusal.to_string()
     }
 
     fn cancel(&mut self, account: AccountKey, oid: u64) -> CancelResult {
-        match self.send(account, Op::Cancel { orders: vec![(T, oid)] }) {
-            OpResult::Cancels(mut results) => results.remove(0),
-            other => panic!("{other:?}"),
-        }
+        let answer = self.send(account, Op::Cancel { orders: vec![(T, oid)] });
+        let OpResult::Cancels(mut results) = answer else { panic!("{answer:?}") };
+        results.remove(0)
     }
 
     fn status(&self, account: AccountKey, oid: u64) -> &'static str {
@@ -161,10 +158,9 @@ impl World {
     fn told(&mut self) -> Vec<(u64, &'static str)> {
         let events = self.x.drain_events().into_iter();
         events
-            .filter_map(|event| match event {
-                Event::Order(OrderUpdate { order, status, .. }) => Some((order.oid, status.word())),
-                _ => None,
-            })
+            .filter_map(
+                |event| if let Event::Order(update) = event { Some((update.order.oid, update.status.word())) } else { None },
+            )
             .collect()
     }
 
@@ -200,6 +196,11 @@ fn check(x: &Exchange) -> Result<(), String> {
         market.book.check()?;
     }
     Ok(())
+}
+
+/// The text of a refused action.
+fn text(answer: &OpResult) -> &str {
+    if let OpResult::Refused(text) = answer { text } else { "not refused" }
 }
 
 fn oid(placed: &Placed) -> u64 {

@@ -211,10 +211,9 @@ proptest! {
             .x
             .drain_events()
             .into_iter()
-            .filter_map(|e| match e {
-                Event::Fill(f) if !f.crossed => Some((f.account, f.px.0, f.qty.0)),
-                _ => None,
-            })
+            .filter_map(|e| if let Event::Fill(f) = e { Some(f) } else { None })
+            .filter(|f| !f.crossed)
+            .map(|f| (f.account, f.px.0, f.qty.0))
             .collect();
         prop_assert_eq!(makers, expected);
         let resting: BTreeSet<(u64, i64)> = naive.iter().map(|o| (o.4, o.3)).collect();

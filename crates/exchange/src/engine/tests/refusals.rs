@@ -73,19 +73,15 @@ fn windows_halts_and_empty_books() {
 fn whole_actions() {
     let mut w = World::new();
     let order = w.order(Side::Buy, 9_990, 100, TimeInForce::Gtc);
-    let text = |result: OpResult| match result {
-        OpResult::Refused(text) => text,
-        other => panic!("{other:?}"),
-    };
     let op = Op::Place { orders: vec![order; 201], grouping: Grouping::Na };
-    assert_eq!(text(w.send(A, op)), "Signed action over weight limit of 200.");
+    assert_eq!(text(&w.send(A, op)), "Signed action over weight limit of 200.");
     assert_eq!(w.x.open_orders(A), []);
     let stranger = AccountKey([0xdd; 20]);
     assert_eq!(
-        text(w.send(stranger, Op::ScheduleCancel { at_ms: None })),
+        text(&w.send(stranger, Op::ScheduleCancel { at_ms: None })),
         "Must deposit before performing actions. User: 0xdddddddddddddddddddddddddddddddddddddddd"
     );
-    assert_eq!(text(w.send(A, Op::Twap)), "TWAP orders are not supported by this exchange.");
+    assert_eq!(text(&w.send(A, Op::Twap)), "TWAP orders are not supported by this exchange.");
     assert_eq!(w.send(A, Op::Noop), OpResult::Default);
 }
 

@@ -110,6 +110,29 @@ fn a_price_shock_moves_the_market_and_all_that_follows() {
 }
 
 #[test]
+fn absurd_feeds_and_faults_are_ignored() {
+    let mut w = World::new();
+    w.market(A, Side::Buy, 1_000);
+    let before = (w.state(A), w.x.book(T, 5));
+    let wild = i64::MAX;
+    for px in [wild, 0, -5, wild / 2] {
+        let change = vec![LevelChange { px: Px(px), qty: Qty(5) }, LevelChange { px: Px(10_010), qty: Qty(wild) }];
+        w.x.background(w.now, BackgroundEvent::Levels { asset: T, bids: change.clone(), asks: change });
+        w.x.background(w.now, BackgroundEvent::Oracle { asset: T, px: Px(px) });
+        w.trade(Side::Buy, px, 5);
+        w.trade(Side::Buy, 10_010, px);
+        w.pin(px);
+    }
+    assert_eq!((w.state(A), w.x.book(T, 5)), before);
+    for _ in 0..40 {
+        w.x.fault(w.now, Fault::PriceShock { asset: T, change: Ratio::scaled(500, 0) });
+    }
+    w.x.background(w.now, BackgroundEvent::Oracle { asset: Asset(99), px: Px(5) });
+    w.check();
+    assert!(w.x.context(T).is_some_and(|c| c.mark.0 <= 10_000_000), "at most a thousandfold");
+}
+
+#[test]
 fn the_dead_mans_switch() {
     let mut spec = spec_with(MarginTable::flat(10));
     spec.rules.schedule_cancel_volume_min = usd("1000");

@@ -1,0 +1,179 @@
+//! The operator's door: HTTP on a unix socket that only the daemon's user can open (T05).
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use axum::extract::{Path as UrlPath, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use domain::{Command, CommandReply, InstrumentId, ParentChange, ParentId, SpecFault, StopLevel};
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{RawParent, plan_to_spec};
+use crate::daemon::{Request, View};
+use crate::live::Frame;
+
+/// Requests waiting for the loop.
+pub const REQUESTS_MAX: usize = 64;
+/// Larger bodies are refused: no command needs more.
+const BODY_MAX: usize = 64 * 1024;
+
+/// Raise the stop level.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct KillBody {
+    /// To what.
+    pub level: StopLevel,
+    /// In whose words.
+    pub cause: String,
+}
+
+/// Clear the latch, or unfreeze a market.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonBody {
+    /// In whose words.
+    pub reason: String,
+    /// Which market, when unfreezing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instrument: Option<InstrumentId>,
+}
+
+/// The answer to a refused or impossible request.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct ErrorBody {
+    /// Every fault.
+    pub faults: Vec<SpecFault>,
+}
+
+type Requests = mpsc::Sender<Request>;
+
+/// Binds the socket, readable and writable by its owner alone. A socket left by a dead daemon is replaced; the journal's
+/// lock has already shown that no other daemon lives.
+///
+/// # Errors
+/// If the path cannot be bound.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves until the process ends.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(listener: UnixListener, requests: Requests) -> io::Result<()> {
+    let router = Router::new()
+        .route("/status", get(status))
+        .route("/frame", get(frame))
+        .route("/parents", post(submit))
+        .route("/parents/{id}", post(change))
+        .route("/kill", post(kill))
+        .route("/rearm", post(rearm))
+        .route("/unfreeze", post(unfreeze))
+        .layer(axum::extract::DefaultBodyLimit::max(BODY_MAX))
+        .with_state(requests);
+    axum::serve(listener, router).await
+}
+
+async fn status(State(requests): State<Requests>) -> Response {
+    match view(&requests).await {
+        Some(view) => Json(view).into_response(),
+        None => leaving(),
+    }
+}
+
+async fn frame(State(requests): State<Requests>) -> Response {
+    match view(&requests).await {
+        Some(view) => Json(Frame::new(&view)).into_response(),
+        None => leaving(),
+    }
+}
+
+/// The loop's view of everything, or `None` if the loop has ended.
+pub async fn view(requests: &Requests) -> Option<View> {
+    let (to, from) = oneshot::channel();
+    requests.send(Request::Status(to)).await.ok()?;
+    from.await.ok()
+}
+
+/// Has the loop carry out `command`; `None` if the loop has ended.
+pub async fn ask(requests: &Requests, command: Command) -> Option<CommandReply> {
+    let (to, from) = oneshot::channel();
+    requests.send(Request::Command(command, to)).await.ok()?;
+    from.await.ok()
+}
+
+/// Admits `raw`, checked against the rules of its market.
+///
+/// # Errors
+/// Every fault.
+pub async fn admit(requests: &Requests, raw: &RawParent) -> Result<ParentId, Vec<SpecFault>> {
+    let ended = || vec![SpecFault { field: "daemon".into(), value: "stopping".into(), expected: "a running daemon".into() }];
+    let known = view(requests).await.ok_or_else(ended)?.instruments;
+    let rules = raw.instrument.parse::<InstrumentId>().ok().and_then(|id| known.get(&id));
+    let Some(rules) = rules else {
+        let names: Vec<String> = known.keys().map(ToString::to_string).collect();
+        let expected = format!("one of {}", names.join(", "));
+        return Err(vec![SpecFault { field: "instrument".into(), value: raw.instrument.clone(), expected }]);
+    };
+    let spec = plan_to_spec(raw, rules)?;
+    match ask(requests, Command::Submit(Box::new(spec))).await.ok_or_else(ended)? {
+        CommandReply::Accepted(id) => Ok(id),
+        CommandReply::Refused(faults) => Err(faults),
+        CommandReply::Done => Err(ended()),
+    }
+}
+
+async fn submit(State(requests): State<Requests>, Json(raw): Json<RawParent>) -> Response {
+    match admit(&requests, &raw).await {
+        Ok(id) => Json(CommandReply::Accepted(id)).into_response(),
+        Err(faults) => refused(faults),
+    }
+}
+
+async fn change(State(requests): State<Requests>, UrlPath(id): UrlPath<u32>, Json(change): Json<ParentChange>) -> Response {
+    carry(&requests, Command::Change(ParentId(id), change)).await
+}
+
+async fn kill(State(requests): State<Requests>, Json(body): Json<KillBody>) -> Response {
+    carry(&requests, Command::Kill { level: body.level, cause: body.cause }).await
+}
+
+async fn rearm(State(requests): State<Requests>, Json(body): Json<ReasonBody>) -> Response {
+    carry(&requests, Command::Rearm { reason: body.reason }).await
+}
+
+async fn unfreeze(State(requests): State<Requests>, Json(body): Json<ReasonBody>) -> Response {
+    match body.instrument {
+        Some(instrument) => carry(&requests, Command::Unfreeze { instrument, reason: body.reason }).await,
+        None => refused(vec![SpecFault { field: "instrument".into(), value: String::new(), expected: "a frozen market".into() }]),
+    }
+}
+
+async fn carry(requests: &Requests, command: Command) -> Response {
+    match ask(requests, command).await {
+        Some(CommandReply::Refused(faults)) => refused(faults),
+        Some(reply) => Json(reply).into_response(),
+        None => leaving(),
+    }
+}
+
+fn refused(faults: Vec<SpecFault>) -> Response {
+    (StatusCode::UNPROCESSABLE_ENTITY, Json(ErrorBody { faults })).into_response()
+}
+
+fn leaving() -> Response {
+    let fault = SpecFault { field: "daemon".into(), value: "stopping".into(), expected: "a running daemon".into() };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(ErrorBody { faults: vec![fault] })).into_response()
+}

@@ -1,0 +1,360 @@
+//! How a daemon comes up, and what it leaves behind: fold the journal, read the latch, ask the venue, reconcile, then trade.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use desk::{Desk, DeskConfig, Effect, Tenure};
+use domain::{Command, Entry, Fact, ParentId, Seed, Stamped, StopLevel, Venue};
+use execution::tca::ReportBuilder;
+use journal::{Identity, Journal, OpenError, Opened, Options};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+use venue_connector::hyperliquid::{Config, Connector, Resume, Started};
+
+use crate::cli::RunArgs;
+use crate::config::{Checked, Endpoint, LogStyle, RawParent};
+use crate::daemon::{self, Exit, Parts, Request, Signal};
+use crate::live::{Frame, Live};
+use crate::wall::Wall;
+use crate::{Failure, api, embedded, exit, venue};
+
+/// How often the live view is drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(250);
+/// How often a plan waits for the venue before it gives up: at [`DRAW_EVERY`], one minute.
+const PLAN_PATIENCE: u32 = 240;
+
+/// Runs the daemon until it ends.
+///
+/// # Errors
+/// What kept it from starting, with the exit code that says so.
+pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let state_dir = &config.state_dir;
+    fs::create_dir_all(state_dir).map_err(|e| Failure::other(format!("{}: {e}", state_dir.display())))?;
+    let on_screen = args.exit_when_done || std::io::IsTerminal::is_terminal(&std::io::stderr());
+    start_logs(&config, on_screen)?;
+    let signals = listen_for_signals()?;
+    let target = venue::target(&config, set, file.as_ref()).await?;
+    let journal_dir = state_dir.join("journal");
+    if let Some(instance) = &target.fresh_venue
+        && let Some(to) = embedded::archive_journal(&journal_dir, instance).map_err(|e| Failure::new(exit::JOURNAL_UNUSABLE, &e))?
+    {
+        info!("the paper venue of the last journal is gone; that journal is kept in {}", to.display());
+    }
+    let identity =
+        Identity { venue: Venue::Hyperliquid, network: target.network.clone(), account: target.account.to_string() };
+    let opened = open(&journal_dir, &identity, config.seed)?;
+    let wall = Arc::new(Wall::resume(opened.last));
+    let clock = { let wall = Arc::clone(&wall); Arc::new(move || wall.stamp()) };
+    let started = connect(&config, target, clock, &opened).await?;
+    let gate = Arc::new(AtomicBool::new(false));
+    let (desk, effects) = boot_desk(&config, &opened, &started, &wall, &gate)?;
+    let (requests_in, requests) = mpsc::channel(api::REQUESTS_MAX);
+    let listener = api::bind(&config.socket)
+        .map_err(|e| Failure::other(format!("the operator socket {}: {e}", config.socket.display())))?;
+    info!(socket = %config.socket.display(), journal = %journal_dir.display(), "operator socket open");
+    let door = tokio::spawn(api::serve(listener, requests_in.clone()));
+    let expect = Arc::new(AtomicU32::new(u32::MAX));
+    let plan = (args.plan || args.exit_when_done).then(|| {
+        let items = remaining_plan(&config.plan, &opened.entries);
+        tokio::spawn(submit_plan(items, requests_in.clone(), Arc::clone(&expect)))
+    });
+    let view = on_screen.then(|| tokio::spawn(draw(requests_in.clone())));
+    let connector = started.connector.clone();
+    let parts = Parts {
+        desk,
+        effects,
+        journal: opened.journal,
+        journal_dir: journal_dir.clone(),
+        connector: started.connector,
+        market: started.market,
+        account: started.account,
+        wall,
+        gate: Arc::clone(&gate),
+        requests,
+        signals,
+        exit_when_done: args.exit_when_done,
+        expect_parents: expect,
+    };
+    drop(requests_in);
+    let ended = match tokio::spawn(daemon::run(parts)).await {
+        Ok(ended) => Ok(ended),
+        Err(e) => Err(panicked(&e, &gate, &journal_dir, &connector).await),
+    };
+    door.abort();
+    if let Some(view) = view {
+        view.abort();
+        // the last state stays on the screen; an aborted task is no error
+        if let Err(e) = view.await
+            && e.is_panic()
+        {
+            warn!("the live view panicked");
+        }
+    }
+    let plan_refused = match plan {
+        Some(plan) if plan.is_finished() => plan.await.unwrap_or(0),
+        Some(plan) => { plan.abort(); 0 }
+        None => 0,
+    };
+    if !connector.stop(Duration::from_secs(5)).await {
+        warn!("the connector's tasks did not end in time");
+    }
+    if let Err(e) = fs::remove_file(&config.socket) {
+        tracing::debug!("the operator socket was gone already: {e}");
+    }
+    finish(&config, args, ended?, &journal_dir, plan_refused)
+}
+
+fn finish(config: &Checked, args: &RunArgs, ended: Exit, journal_dir: &Path, plan_refused: u32) -> Result<ExitCode, Failure> {
+    match ended {
+        Exit::Done => {
+            report(journal_dir, args.json, None)?;
+            if config.endpoint == Endpoint::Embedded {
+                embedded::stop(&config.state_dir);
+            }
+            Ok(if plan_refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Exit::Stopped => {
+            eprintln!("plimsoll: stopped; nothing of ours is open at the venue. Start again to go on.");
+            Ok(ExitCode::SUCCESS)
+        }
+        Exit::Late { orders } => Err(Failure {
+            code: exit::LATE,
+            why: format!("stopped, but {orders} orders were not known to be over; the next start settles them"),
+        }),
+        Exit::Journal(why) => Err(Failure { code: exit::JOURNAL_BROKEN, why: format!("the journal can no longer be written: {why}") }),
+    }
+}
+
+/// Prints the transaction costs of every parent in the journal.
+///
+/// # Errors
+/// If the journal cannot be read.
+pub fn report(journal_dir: &Path, json: bool, only: Option<u32>) -> Result<(), Failure> {
+    let mut builder = ReportBuilder::new();
+    for record in journal::export(journal_dir).map_err(|e| Failure::new(exit::JOURNAL_UNUSABLE, &e))? {
+        builder.fold(&record.decode().map_err(|e| Failure::new(exit::JOURNAL_UNUSABLE, &e))?);
+    }
+    let mut report = builder.report();
+    report.parents.retain(|p| only.is_none_or(|n| p.parent.0 == n));
+    if json {
+        for parent in &report.parents {
+            println!("{}", serde_json::to_string(parent).map_err(|e| Failure::other(e.to_string()))?);
+        }
+    } else {
+        println!("{}", report.render());
+    }
+    Ok(())
+}
+
+fn start_logs(config: &Checked, on_screen: bool) -> Result<(), Failure> {
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let filter = EnvFilter::try_from_env("PLIMSOLL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    let human = match config.log {
+        LogStyle::Auto => terminal || on_screen,
+        LogStyle::Human => true,
+        LogStyle::Json => false,
+    };
+    let started = if on_screen {
+        // the screen belongs to the live view
+        let path = config.state_dir.join("plimsoll.log");
+        let file = fs::OpenOptions::new().create(true).append(true).open(&path);
+        let file = file.map_err(|e| Failure::other(format!("{}: {e}", path.display())))?;
+        let builder = builder.with_writer(std::sync::Mutex::new(file)).with_ansi(false);
+        if human { builder.try_init() } else { builder.json().try_init() }
+    } else {
+        let builder = builder.with_writer(std::io::stderr).with_ansi(terminal);
+        if human { builder.try_init() } else { builder.json().try_init() }
+    };
+    started.map_err(|e| Failure::other(format!("logs: {e}")))
+}
+
+fn listen_for_signals() -> Result<mpsc::Receiver<Signal>, Failure> {
+    let (to, signals) = mpsc::channel(8);
+    let kinds = [
+        (SignalKind::terminate(), Signal::Stop),
+        (SignalKind::interrupt(), Signal::Stop),
+        (SignalKind::user_defined1(), Signal::Cancel),
+    ];
+    for (kind, what) in kinds {
+        let mut stream = signal(kind).map_err(|e| Failure::other(format!("signals: {e}")))?;
+        let to = to.clone();
+        tokio::spawn(async move {
+            while stream.recv().await.is_some() && to.send(what).await.is_ok() {}
+        });
+    }
+    Ok(signals)
+}
+
+fn open(dir: &Path, identity: &Identity, seed: Seed) -> Result<Opened, Failure> {
+    // a journal's tag must differ from that of every other journal of the account, whatever the seed
+    let chance = embedded::new_secret().map_err(|e| Failure::other(e.to_string()))?;
+    let tag_seed = u64::from_str_radix(&chance[2..18], 16).unwrap_or(seed.0);
+    Journal::open(dir, identity, &Options::new(tag_seed)).map_err(|e| {
+        let code = match &e {
+            OpenError::Locked { .. } => exit::LOCKED,
+            OpenError::Io { .. } => exit::JOURNAL_BROKEN,
+            OpenError::Foreign { .. } | OpenError::Damaged { .. } | OpenError::Newer { .. } | OpenError::Sqlite(_) => exit::JOURNAL_UNUSABLE,
+        };
+        Failure::new(code, &e)
+    })
+}
+
+async fn connect(
+    config: &Checked,
+    target: venue::Target,
+    clock: venue_connector::Clock,
+    opened: &Opened,
+) -> Result<Started, Failure> {
+    let embedded = config.endpoint == Endpoint::Embedded;
+    let mut setup = Config::new(config.network, Some(&target.http), target.account, config.markets.clone());
+    setup.ws = target.ws;
+    setup.sub_account = target.sub_account;
+    setup.order_route = config.order_route;
+    setup.fast_book = config.fast_book;
+    if embedded {
+        setup.weight_per_minute = venue::EMBEDDED_WEIGHT;
+    }
+    let nonces = opened.entries.iter().filter_map(|s| match &s.entry {
+        Entry::Intent { intent, .. } => Some(intent.nonce),
+        _ => None,
+    });
+    let fundings = opened.entries.iter().filter_map(|s| match &s.entry {
+        Entry::Funding(payment) => Some(payment.venue_ms),
+        _ => None,
+    });
+    let began_ms = opened.entries.first().map_or(opened.last.wall_ms, |s| s.at.wall_ms);
+    let resume = Resume {
+        nonce_floor: nonces.max().unwrap_or(0).max(opened.last.wall_ms),
+        fundings_since_ms: fundings.max().unwrap_or(began_ms),
+    };
+    let jitter = config.seed.fork(&format!("venue.hyperliquid.reconnect.{}", opened.epoch.0));
+    Connector::start(setup, target.key, clock, jitter, resume).await.map_err(|e| Failure::new(exit::VENUE, &e))
+}
+
+fn boot_desk(
+    config: &Checked,
+    opened: &Opened,
+    started: &Started,
+    wall: &Wall,
+    gate: &AtomicBool,
+) -> Result<(Desk, Vec<Effect>), Failure> {
+    let desk_config = DeskConfig {
+        venues: vec![Venue::Hyperliquid],
+        instruments: config.instruments(),
+        expires_after_ms: config.expires_after_ms,
+        reconcile_every: config.reconcile_every,
+        foreign: config.foreign,
+        unknown_max: config.unknown_max,
+    };
+    let tenure = Tenure {
+        epoch: opened.epoch,
+        tag: opened.tag,
+        seed: config.seed,
+        binary: env!("CARGO_PKG_VERSION").to_owned(),
+        config: config.hash.clone(),
+    };
+    let mut effects = Vec::new();
+    let mut desk = Desk::boot(desk_config, config.limits.clone(), &tenure, wall.stamp(), &opened.entries, &mut effects)
+        .map_err(|e| Failure::new(exit::JOURNAL_UNUSABLE, &e))?;
+    let mut facts: Vec<Fact> = started.instruments.iter().map(|i| Fact::Instrument(Arc::new(i.clone()))).collect();
+    if opened.latch.is_set() && desk.books().stop < opened.latch.level {
+        // one of the two stores says stopped, so stopped it is (I21)
+        let cause = format!("latch file: {}", opened.latch.cause);
+        facts.push(Fact::Command(0, Command::Kill { level: opened.latch.level, cause }));
+    }
+    desk.apply(wall.stamp(), &facts, &mut effects);
+    if desk.books().stop >= StopLevel::Block {
+        gate.store(true, Ordering::SeqCst);
+        error!("stopped since before this start ({}): plimsoll rearm --reason … lets it trade again", desk.books().stop_cause);
+    }
+    Ok((desk, effects))
+}
+
+/// What a note of plan item `n` looks like in the journal: how a restart knows what it has already submitted.
+fn plan_note(n: usize, note: &str) -> String {
+    format!("plan {}: {note}", n + 1).chars().take(64).collect()
+}
+
+/// Items of the plan that this round has not admitted yet. A round ends when none of its parents is left.
+fn remaining_plan(plan: &[RawParent], entries: &[Stamped]) -> Vec<RawParent> {
+    let (mut live, mut admitted): (BTreeSet<ParentId>, BTreeSet<String>) = (BTreeSet::new(), BTreeSet::new());
+    for stamped in entries {
+        match &stamped.entry {
+            Entry::Parent { spec, .. } => {
+                if live.is_empty() {
+                    admitted.clear();
+                }
+                live.insert(spec.id);
+                admitted.insert(spec.note.clone());
+            }
+            Entry::Ended { parent, .. } => {
+                live.remove(parent);
+            }
+            _ => {}
+        }
+    }
+    if live.is_empty() {
+        admitted.clear();
+    }
+    let noted = plan.iter().enumerate().map(|(n, raw)| RawParent { note: plan_note(n, &raw.note), ..raw.clone() });
+    noted.filter(|raw| !admitted.contains(&raw.note)).collect()
+}
+
+/// Submits each item once the venue has been read; returns how many were refused for good.
+async fn submit_plan(items: Vec<RawParent>, requests: mpsc::Sender<Request>, expect: Arc<AtomicU32>) -> u32 {
+    let (mut refused, mut last) = (0, 0);
+    for raw in items {
+        for attempt in 0..=PLAN_PATIENCE {
+            match api::admit(&requests, &raw).await {
+                Ok(id) => {
+                    last = id.0;
+                    break;
+                }
+                Err(faults) => {
+                    // "not yet" is a fault of the daemon or of the market's data, everything else one of the parent
+                    let not_yet = faults.iter().all(|f| matches!(f.field.as_str(), "parent" | "instrument" | "daemon"));
+                    if not_yet && attempt < PLAN_PATIENCE {
+                        tokio::time::sleep(DRAW_EVERY).await;
+                        continue;
+                    }
+                    refused += 1;
+                    for fault in faults {
+                        error!(note = raw.note, "plan refused: {fault}");
+                        eprintln!("plimsoll: {} refused: {fault}", raw.note);
+                    }
+                    break;
+                }
+            }
+        }
+    }
+    expect.store(last, Ordering::SeqCst);
+    refused
+}
+
+async fn draw(requests: mpsc::Sender<Request>) {
+    let mut live = Live::new();
+    while let Some(view) = api::view(&requests).await {
+        live.draw(&Frame::new(&view));
+        tokio::time::sleep(DRAW_EVERY).await;
+    }
+    live.close();
+}
+
+/// A panic of the loop: nothing may be placed any more, everything is cancelled, and the next start is latched.
+async fn panicked(e: &tokio::task::JoinError, gate: &AtomicBool, journal_dir: &Path, connector: &Connector) -> Failure {
+    gate.store(true, Ordering::SeqCst);
+    error!("the daemon's loop panicked: {e}");
+    if let Err(e) = journal::latch_set(journal_dir, StopLevel::Cancel, "the daemon's loop panicked") {
+        error!("the latch file could not be written: {e}");
+    }
+    daemon::sweep(connector).await;
+    Failure { code: exit::PANIC, why: format!("the daemon's loop panicked; everything was cancelled and the latch is set: {e}") }
+}

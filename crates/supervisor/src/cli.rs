@@ -1,0 +1,263 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Unattended execution for leveraged perpetual futures.
+///
+/// Without a sub-command: run the demo plan of the default configuration against the embedded paper venue, show it, report its
+/// costs and leave.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, about, long_about = None)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, short, global = true, value_name = "FILE", env = "PLIMSOLL_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Set one configuration key, such as `paper.speed=5`. May be repeated; wins over file and environment.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Task>,
+}
+
+/// A sub-command.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Run the daemon.
+    Run(RunArgs),
+    /// Serve the paper venue alone.
+    Paper(PaperArgs),
+    /// Check the configuration and print what it means; opens no socket.
+    Check {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Submit a parent order to the running daemon.
+    Submit(Box<SubmitArgs>),
+    /// Show the running daemon's state once.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Watch the running daemon until it stops or you do.
+    Watch,
+    /// Pause a parent: its working children are cancelled.
+    Pause {
+        /// Its number.
+        parent: u32,
+    },
+    /// Let a paused parent go on.
+    Resume {
+        /// Its number.
+        parent: u32,
+    },
+    /// Change a parent's quantity or horizon.
+    Amend {
+        /// Its number.
+        parent: u32,
+        /// New total quantity in base units, not below what is filled and working.
+        #[arg(long, value_name = "DECIMAL")]
+        quantity: Option<String>,
+        /// New horizon, measured from its start.
+        #[arg(long, value_name = "DURATION")]
+        horizon: Option<humantime::Duration>,
+    },
+    /// Cancel a parent.
+    Cancel {
+        /// Its number.
+        parent: u32,
+    },
+    /// Stop trading. The level holds over restarts until `rearm`.
+    Kill {
+        /// How far.
+        #[arg(long, value_enum, default_value_t = Level::Cancel)]
+        level: Level,
+        /// Why, for the journal.
+        #[arg(long, default_value = "operator")]
+        cause: String,
+    },
+    /// Allow trading again after a kill.
+    Rearm {
+        /// Why it is safe, for the journal.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Let a frozen market trade again, from the position that the venue reports.
+    Unfreeze {
+        /// Such as `hyperliquid:BTC`.
+        instrument: String,
+        /// What explains the difference, for the journal.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Transaction costs of every parent in the journal; needs no running daemon.
+    Report {
+        /// As JSON, one object per line.
+        #[arg(long)]
+        json: bool,
+        /// Only this parent.
+        #[arg(long)]
+        parent: Option<u32>,
+    },
+    /// Replay the journal and check its invariants; needs no running daemon.
+    Audit {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the journal's records, one JSON object per line.
+    Export,
+    /// Check this build against files of known-good cases.
+    Conformance {
+        /// Which kind of cases.
+        #[command(subcommand)]
+        kind: Conformance,
+    },
+    /// Work with market recordings.
+    Tape {
+        /// What to do.
+        #[command(subcommand)]
+        action: TapeAction,
+    },
+}
+
+/// Cases to check.
+#[derive(Debug, Subcommand)]
+pub enum Conformance {
+    /// Hashes and signatures made with Hyperliquid's official client.
+    HyperliquidSigning {
+        /// A file such as `signing_vectors.json`.
+        file: PathBuf,
+    },
+    /// Recorded Hyperliquid requests, answers and frames.
+    HyperliquidPayloads {
+        /// A folder of JSON files.
+        dir: PathBuf,
+    },
+    /// Worked numbers of formulas.
+    Quant {
+        /// A file such as `quant_cases.json`.
+        file: PathBuf,
+    },
+}
+
+/// What to do with a recording.
+#[derive(Debug, Subcommand)]
+pub enum TapeAction {
+    /// Turn a raw capture (one `nanoseconds json` line per message, gzip or plain) into a tape.
+    Convert {
+        /// The capture.
+        capture: PathBuf,
+        /// The tape to write.
+        out: PathBuf,
+    },
+}
+
+/// How to run.
+#[derive(Debug, Default, Args)]
+pub struct RunArgs {
+    /// Submit the configuration's `[[plan]]` (once; a restart goes on with it).
+    #[arg(long)]
+    pub plan: bool,
+    /// Submit the plan, leave when every parent has ended, and report their costs.
+    #[arg(long)]
+    pub exit_when_done: bool,
+    /// Print the report as JSON, one object per parent, last on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to serve the paper venue. What is absent comes from the configuration's `[paper]`.
+#[derive(Debug, Args)]
+pub struct PaperArgs {
+    /// Where to serve; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// A second address; the official Rust SDK speaks to 127.0.0.1:3001 alone.
+    #[arg(long)]
+    pub also_listen: Option<SocketAddr>,
+    /// Write the venue's addresses to this file once it serves.
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+    /// Stop after this long without a client.
+    #[arg(long, value_name = "DURATION")]
+    pub idle_exit: Option<humantime::Duration>,
+}
+
+/// A parent order.
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// Such as `hyperliquid:BTC`.
+    #[arg(long)]
+    pub instrument: String,
+    /// Buy or sell.
+    #[arg(long, value_parser = ["buy", "sell"])]
+    pub side: String,
+    /// In base units.
+    #[arg(long, value_name = "DECIMAL")]
+    pub quantity: String,
+    /// How much by when.
+    #[arg(long, default_value = "twap", value_parser = ["twap", "vwap", "pov", "shortfall"])]
+    pub schedule: String,
+    /// Slices (TWAP, VWAP, shortfall).
+    #[arg(long)]
+    pub slices: Option<u32>,
+    /// Share of total volume (POV), such as `0.05`.
+    #[arg(long, value_name = "DECIMAL")]
+    pub rate: Option<String>,
+    /// Relative volume per bucket of the day, such as `5,3,2,4` (VWAP).
+    #[arg(long, value_delimiter = ',')]
+    pub curve: Vec<u32>,
+    /// Keep up with an even schedule too, so that it completes (POV).
+    #[arg(long)]
+    pub complete: bool,
+    /// Risk aversion per quote unit (shortfall).
+    #[arg(long, value_name = "DECIMAL")]
+    pub lambda: Option<String>,
+    /// Daily volatility as a share of price (shortfall).
+    #[arg(long, value_name = "DECIMAL")]
+    pub sigma_daily: Option<String>,
+    /// Temporary impact as a share of price (shortfall).
+    #[arg(long, value_name = "DECIMAL")]
+    pub eta: Option<String>,
+    /// How each child is worked.
+    #[arg(long, default_value = "limit_to_market", value_parser = ["passive", "pegged", "limit_to_market"])]
+    pub placement: String,
+    /// Largest visible quantity of a child.
+    #[arg(long, value_name = "DECIMAL")]
+    pub display: Option<String>,
+    /// From start to deadline, such as `90s` or `2h`.
+    #[arg(long, default_value = "60s")]
+    pub horizon: String,
+    /// Worst price, absolute.
+    #[arg(long, value_name = "DECIMAL")]
+    pub limit_price: Option<String>,
+    /// Worst distance from the arrival mid, basis points.
+    #[arg(long)]
+    pub slippage_bps: Option<u32>,
+    /// What happens to the remainder at the deadline.
+    #[arg(long, value_parser = ["cancel", "extend", "force"])]
+    pub end: Option<String>,
+    /// Only shrink a position.
+    #[arg(long)]
+    pub reduce_only: bool,
+    /// Free text, at most 64 characters.
+    #[arg(long, default_value = "")]
+    pub note: String,
+}
+
+/// Stop levels that an operator may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// Positions may only shrink.
+    ReduceOnly,
+    /// No new orders.
+    Block,
+    /// No new orders, and everything open is cancelled.
+    Cancel,
+}

@@ -1,0 +1,346 @@
+//! What was written, before anything is made of it.
+//!
+//! Every key is read by itself, values are taken as text, and unknown keys are kept, so that the check that follows can report
+//! all faults at once instead of the first one a parser trips over.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use domain::SpecFault;
+use margin_guard::{RawLimits, RawMarketLimits};
+use serde::de::{self, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::shown;
+
+/// A string, a whole number or a truth value, as it was written. Floats are kept as text too and refused by the check: they
+/// would not survive being read and written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scalar(pub String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Written;
+        impl<'de> Visitor<'de> for Written {
+            type Value = Scalar;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, a whole number, true or false")
+            }
+            fn visit_str<E: de::Error>(self, v: &str) -> Result<Scalar, E> {
+                Ok(Scalar(v.to_owned()))
+            }
+            fn visit_bool<E: de::Error>(self, v: bool) -> Result<Scalar, E> {
+                Ok(Scalar(v.to_string()))
+            }
+            fn visit_i64<E: de::Error>(self, v: i64) -> Result<Scalar, E> {
+                Ok(Scalar(v.to_string()))
+            }
+            fn visit_u64<E: de::Error>(self, v: u64) -> Result<Scalar, E> {
+                Ok(Scalar(v.to_string()))
+            }
+            fn visit_i128<E: de::Error>(self, v: i128) -> Result<Scalar, E> {
+                Ok(Scalar(v.to_string()))
+            }
+            fn visit_u128<E: de::Error>(self, v: u128) -> Result<Scalar, E> {
+                Ok(Scalar(v.to_string()))
+            }
+            fn visit_f64<E: de::Error>(self, v: f64) -> Result<Scalar, E> {
+                Ok(Scalar(format!("{v:?} (a float; put it in quotes)")))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Scalar, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Scalar("(a list)".to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Scalar, A::Error> {
+                while table.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Scalar("(a table)".to_owned()))
+            }
+        }
+        d.deserialize_any(Written)
+    }
+}
+
+impl Serialize for Scalar {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.0)
+    }
+}
+
+impl From<&str> for Scalar {
+    fn from(text: &str) -> Scalar {
+        Scalar(text.to_owned())
+    }
+}
+
+/// Keys that nobody knows.
+pub type Unknown = BTreeMap<String, IgnoredAny>;
+
+/// The whole file.
+#[derive(Debug, Default)]
+pub struct Raw {
+    /// `[daemon]`
+    pub daemon: RawDaemon,
+    /// `[venue]`
+    pub venue: RawVenues,
+    /// `[paper]`
+    pub paper: RawPaper,
+    /// `[guard]`
+    pub guard: RawLimits,
+    /// `[[plan]]`
+    pub plan: Vec<RawParent>,
+    /// Anything else.
+    pub unknown: Unknown,
+}
+
+impl Raw {
+    /// Reads the merged sources section by section and key by key, so that a value of the wrong kind is one fault among others.
+    pub fn read(tree: Value) -> (Raw, Vec<SpecFault>) {
+        let mut faults = Vec::new();
+        let mut root = table("", tree, &mut faults);
+        let mut venues = table("venue", take(&mut root, "venue"), &mut faults);
+        let hyperliquid = venues.remove("hyperliquid").map(|v| read_hyperliquid(v, &mut faults));
+        let plan = list("plan", take(&mut root, "plan"), &mut faults);
+        let raw = Raw {
+            daemon: section("daemon", take(&mut root, "daemon"), &mut faults),
+            venue: RawVenues { hyperliquid, unknown: unknown(venues) },
+            paper: section("paper", take(&mut root, "paper"), &mut faults),
+            guard: read_guard(take(&mut root, "guard"), &mut faults),
+            plan: plan.into_iter().enumerate().map(|(n, v)| section(&format!("plan[{n}]"), v, &mut faults)).collect(),
+            unknown: unknown(root),
+        };
+        (raw, faults)
+    }
+}
+
+fn read_hyperliquid(value: Value, faults: &mut Vec<SpecFault>) -> RawHyperliquid {
+    const PATH: &str = "venue.hyperliquid";
+    let mut keys = table(PATH, value, faults);
+    let markets = list(&format!("{PATH}.markets"), take(&mut keys, "markets"), faults);
+    let markets = markets.into_iter().enumerate().map(|(n, v)| section(&format!("{PATH}.markets[{n}]"), v, faults)).collect();
+    RawHyperliquid { markets, ..section(PATH, Value::Object(keys), faults) }
+}
+
+fn read_guard(value: Value, faults: &mut Vec<SpecFault>) -> RawLimits {
+    let mut keys = table("guard", value, faults);
+    let markets = table("guard.market", take(&mut keys, "market"), faults);
+    let one = |(name, v)| {
+        let limits: RawMarketLimits = section(&format!("guard.market.{name:?}"), v, faults);
+        (name, limits)
+    };
+    let market = markets.into_iter().map(one).collect();
+    RawLimits { market, ..section("guard", Value::Object(keys), faults) }
+}
+
+fn take(from: &mut Map<String, Value>, key: &str) -> Value {
+    from.remove(key).unwrap_or(Value::Null)
+}
+
+fn unknown(keys: Map<String, Value>) -> Unknown {
+    keys.into_iter().map(|(key, _)| (key, IgnoredAny)).collect()
+}
+
+fn fault(path: &str, value: &Value, expected: impl Into<String>) -> SpecFault {
+    let value = match value {
+        Value::String(text) => shown(text),
+        Value::Array(_) => "(a list)".to_owned(),
+        Value::Object(_) => "(a table)".to_owned(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    };
+    SpecFault { field: path.to_owned(), value, expected: expected.into() }
+}
+
+/// The keys of a section; of an absent one, none.
+fn table(path: &str, value: Value, faults: &mut Vec<SpecFault>) -> Map<String, Value> {
+    match value {
+        Value::Object(keys) => keys,
+        Value::Null => Map::new(),
+        other => {
+            faults.push(fault(path, &other, format!("a section: [{path}]")));
+            Map::new()
+        }
+    }
+}
+
+fn list(path: &str, value: Value, faults: &mut Vec<SpecFault>) -> Vec<Value> {
+    match value {
+        Value::Array(items) => items,
+        Value::Null => Vec::new(),
+        other => {
+            faults.push(fault(path, &other, format!("sections, one each: [[{path}]]")));
+            Vec::new()
+        }
+    }
+}
+
+/// A section whose keys are all optional for the parser. Each key is tried alone, and those that do not fit are faults.
+fn section<T: DeserializeOwned + Default>(path: &str, value: Value, faults: &mut Vec<SpecFault>) -> T {
+    let mut good = Map::new();
+    for (key, value) in table(path, value, faults) {
+        let alone = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
+        match serde_json::from_value::<T>(alone) {
+            Ok(_) => good.insert(key, value),
+            Err(e) => {
+                faults.push(fault(&format!("{path}.{key}"), &value, shown(&e.to_string())));
+                None
+            }
+        };
+    }
+    // keys that fit alone fit together
+    serde_json::from_value(Value::Object(good)).unwrap_or_default()
+}
+
+/// `[daemon]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawDaemon {
+    /// Journal, socket, latch and keys of the embedded venue.
+    pub state_dir: Option<Scalar>,
+    /// Operator socket; absent: `plimsoll.sock` in the state directory.
+    pub socket: Option<Scalar>,
+    /// `auto`, `human` or `json`.
+    pub log: Option<Scalar>,
+    /// Root of all chance: slice jitter, reconnect jitter.
+    pub seed: Option<Scalar>,
+    /// `freeze` or `report`.
+    pub foreign: Option<Scalar>,
+    /// How often the venue is compared with the books.
+    pub reconcile_every: Option<Scalar>,
+    /// How long the venue may still accept what we signed.
+    pub expires_after: Option<Scalar>,
+    /// With more unresolved sends than this nothing is proposed.
+    pub unknown_max: Option<Scalar>,
+    /// Anything else.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// `[venue]`
+#[derive(Debug, Default)]
+pub struct RawVenues {
+    /// `[venue.hyperliquid]`
+    pub hyperliquid: Option<RawHyperliquid>,
+    /// Anything else.
+    pub unknown: Unknown,
+}
+
+/// `[venue.hyperliquid]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawHyperliquid {
+    /// `embedded` or `external`.
+    pub mode: Option<Scalar>,
+    /// `mainnet` or `testnet`.
+    pub network: Option<Scalar>,
+    /// Base of `/info` and `/exchange`.
+    pub http: Option<Scalar>,
+    /// WebSocket address.
+    pub ws: Option<Scalar>,
+    /// The account that is traded.
+    pub account: Option<Scalar>,
+    /// Whether `account` is a sub-account or vault of the key's master.
+    pub sub_account: Option<Scalar>,
+    /// The file with the agent's key. The key itself never stands here.
+    pub key_file: Option<Scalar>,
+    /// `http` or `ws`.
+    pub order_route: Option<Scalar>,
+    /// The 5-level book twice a second instead of the 20-level one every five seconds.
+    pub fast_book: Option<Scalar>,
+    /// Markets to trade.
+    #[serde(skip)]
+    pub markets: Vec<RawMarket>,
+    /// Anything else.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// `[[venue.hyperliquid.markets]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawMarket {
+    /// The venue's name, such as `BTC`.
+    pub name: Option<Scalar>,
+    /// The number it must have.
+    pub asset: Option<Scalar>,
+    /// Leverage to set at start.
+    pub leverage: Option<Scalar>,
+    /// `cross` or `isolated`.
+    pub margin: Option<Scalar>,
+    /// Anything else.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// `[paper]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawPaper {
+    /// Recording of BTC's market, relative to this file; absent: seeded synthetic flow.
+    pub tape: Option<Scalar>,
+    /// How many times faster than recorded.
+    pub speed: Option<Scalar>,
+    /// Root of its chance.
+    pub seed: Option<Scalar>,
+    /// What every new account starts with.
+    pub balance_usd: Option<Scalar>,
+    /// Stop after this long without a client.
+    pub idle_exit: Option<Scalar>,
+    /// Anything else.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// A parent order in human units: `[[plan]]`, and the body of a submission.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawParent {
+    /// Such as `hyperliquid:BTC`.
+    pub instrument: String,
+    /// `buy` or `sell`.
+    pub side: String,
+    /// In base units.
+    pub quantity: String,
+    /// `twap`, `vwap`, `pov` or `shortfall`.
+    pub schedule: String,
+    /// Slices of a TWAP, VWAP or shortfall.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slices: Option<u32>,
+    /// Relative volume per bucket of equal length from 00:00 UTC on (VWAP).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<u32>,
+    /// Share of total volume (POV).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
+    /// Whether a POV also keeps up with an even schedule, so that it completes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete: Option<bool>,
+    /// Risk aversion per quote unit (shortfall).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lambda: Option<String>,
+    /// Daily volatility as a share of price (shortfall).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigma_daily: Option<String>,
+    /// Temporary impact as a share of price (shortfall).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eta: Option<String>,
+    /// `passive`, `pegged` or `limit_to_market`.
+    pub placement: String,
+    /// Largest visible quantity of a child.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display: Option<String>,
+    /// Such as `90s`.
+    pub horizon: String,
+    /// Worst price, absolute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_price: Option<String>,
+    /// Worst distance from the arrival mid, basis points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slippage_bps: Option<u32>,
+    /// `cancel`, `extend` or `force`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+    /// Only shrink a position.
+    pub reduce_only: bool,
+    /// Free text.
+    pub note: String,
+}

@@ -1,0 +1,453 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use domain::{
+    EndPolicy, Instrument, InstrumentId, MarketStatus, Placement, PriceRule, Px, Qty, Ratio, Schedule, Side, Span, Usd, Venue,
+};
+use rust_decimal::Decimal;
+use tempfile::TempDir;
+
+use super::*;
+
+const EXTERNAL: &str = r#"
+[venue.hyperliquid]
+mode = "external"
+network = "testnet"
+http = "https://api.hyperliquid-testnet.xyz"
+ws = "wss://api.hyperliquid-testnet.xyz/ws"
+account = "0x00000000000000000000000000000000000000a1"
+key_file = "agent.key"
+[[venue.hyperliquid.markets]]
+name = "BTC"
+[guard]
+allow = ["hyperliquid:BTC"]
+"#;
+
+const EMBEDDED: &str = r#"
+[venue.hyperliquid]
+mode = "embedded"
+[[venue.hyperliquid.markets]]
+name = "BTC"
+[guard]
+allow = ["hyperliquid:BTC"]
+"#;
+
+const PLAN: &str = r#"
+[[plan]]
+instrument = "hyperliquid:BTC"
+side = "buy"
+quantity = "0.5"
+schedule = "twap"
+placement = "pegged"
+horizon = "90s"
+"#;
+
+fn folder(text: &str) -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("plimsoll.toml");
+    fs::write(&file, text).unwrap();
+    fs::write(dir.path().join("agent.key"), "k").unwrap();
+    (dir, file)
+}
+
+fn read_with(text: &str, set: &[&str], environment: &[(&str, &str)]) -> Result<Checked, ConfigError> {
+    let (_dir, file) = folder(text);
+    let set: Vec<String> = set.iter().map(ToString::to_string).collect();
+    load(Some(&file), &set, environment.iter().map(|(k, v)| (k.to_string(), v.to_string())))
+}
+
+fn read(text: &str) -> Checked {
+    read_with(text, &[], &[]).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The faults as `field = value`, in order of the field.
+fn faults(outcome: Result<Checked, ConfigError>) -> Vec<String> {
+    match outcome {
+        Err(ConfigError::Faults { faults, .. }) => {
+            assert!(faults.iter().all(|f| !f.expected.is_empty()), "{faults:?}");
+            let mut all: Vec<String> = faults.into_iter().map(|f| format!("{} = {}", f.field, f.value)).collect();
+            all.sort();
+            all
+        }
+        Err(other) => panic!("not faults: {other}"),
+        Ok(_) => panic!("accepted"),
+    }
+}
+
+/// `text` with the line that begins with `key` replaced by `line`.
+fn with(text: &str, key: &str, line: &str) -> String {
+    assert!(text.lines().any(|l| l.starts_with(key)), "{key}");
+    text.lines().map(|l| if l.starts_with(key) { line } else { l }).collect::<Vec<_>>().join("\n")
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn the_shipped_demo_is_without_faults_and_says_what_it_does() {
+    let checked = load(Some(&repository().join(DEFAULT_FILE)), &[], []).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(checked.endpoint, Endpoint::Embedded);
+    assert!((2..=3).contains(&checked.plan.len()));
+    let text = checked.describe();
+    for word in ["paper venue", "no real money", "BTC", "Plan 1", "10000 ms"] {
+        assert!(text.contains(word), "{word} in\n{text}");
+    }
+}
+
+#[test]
+fn the_shipped_example_lacks_exactly_what_its_reader_must_fill_in() {
+    let outcome = load(Some(&repository().join("config/hyperliquid-testnet.example.toml")), &[], []);
+    assert_eq!(
+        faults(outcome),
+        [
+            "venue.hyperliquid.account = 0x0000000000000000000000000000000000000000",
+            "venue.hyperliquid.key_file = testnet-agent.key"
+        ]
+    );
+}
+
+#[test]
+fn file_then_environment_then_flags() {
+    let text = format!("[daemon]\nseed = 1\nunknown_max = 1\nlog = \"human\"\n{EXTERNAL}");
+    let environment = [("PLIMSOLL__DAEMON__SEED", "2"), ("PLIMSOLL__DAEMON__UNKNOWN_MAX", "2"), ("OTHER__DAEMON__LOG", "json")];
+    let checked = read_with(&text, &["daemon.seed=3"], &environment).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((checked.seed.0, checked.unknown_max, checked.log), (3, 2, LogStyle::Human));
+    let Endpoint::External { http, .. } = read_with(EXTERNAL, &[], &[("PLIMSOLL__VENUE__HYPERLIQUID__HTTP", "http://127.0.0.1:9/")])
+        .unwrap_or_else(|e| panic!("{e}"))
+        .endpoint
+    else {
+        panic!("embedded")
+    };
+    assert_eq!(http, "http://127.0.0.1:9");
+}
+
+#[test]
+fn defaults_are_safe_and_paths_are_relative_to_the_file() {
+    let (dir, file) = folder(EXTERNAL);
+    let checked = load(Some(&file), &[], []).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((checked.expires_after_ms, checked.reconcile_every, checked.unknown_max), (10_000, Span::secs(15), 3));
+    assert_eq!(checked.foreign, desk::ForeignPolicy::Freeze);
+    assert!(checked.state_dir.starts_with(dir.path()) && checked.socket.starts_with(&checked.state_dir));
+    let Endpoint::External { key_file, sub_account, .. } = checked.endpoint else { panic!("embedded") };
+    assert_eq!((key_file, sub_account), (dir.path().join("agent.key"), false));
+}
+
+#[test]
+fn all_faults_come_at_once_with_path_and_value() {
+    let text = r#"
+colour = "blue"
+[daemon]
+seed = -1
+foreign = "ignore"
+expires_after = "16s"
+reconcile_every = 15
+unknown_max = 1.5
+log = ["json"]
+kill = true
+[venue.dydx]
+x = 1
+[venue.hyperliquid]
+mode = "embedded"
+account = "0x00000000000000000000000000000000000000a1"
+fast_book = "yes"
+[[venue.hyperliquid.markets]]
+name = "BTC"
+leverage = 51
+[[venue.hyperliquid.markets]]
+name = "BTC"
+margin = "both"
+[paper]
+tape = "no.such.tape"
+speed = 0
+balance_usd = "-5"
+[guard]
+allow = "hyperliquid:BTC"
+order_notional_max_usd = "1e9"
+order_notionnal_max_usd = "1"
+[guard.market."hyperliquid:BTC"]
+order_sise_max = "1"
+[[plan]]
+instrument = "hyperliquid:BTC"
+side = "buy"
+quantity = 0.5
+schedule = "twap"
+placement = "pegged"
+horizon = "90s"
+slises = 3
+[[plan]]
+instrument = "hyperliquid:SOL"
+"#;
+    let found = faults(read_with(text, &[], &[]));
+    for wanted in [
+        "colour = (set)",
+        "daemon.expires_after = 16s",
+        "daemon.foreign = ignore",
+        "daemon.kill = (set)",
+        "daemon.log = (a list)",
+        "daemon.reconcile_every = 15",
+        "daemon.seed = -1",
+        "daemon.unknown_max = 1.5 (a float; put it in quotes)",
+        "guard.allow = hyperliquid:BTC",
+        "guard.market.\"hyperliquid:BTC\".order_sise_max = 1",
+        "guard.order_notional_max_usd = 1e9",
+        "guard.order_notionnal_max_usd = 1",
+        "paper.balance_usd = -5",
+        "paper.speed = 0",
+        "paper.tape = no.such.tape",
+        "plan[0].quantity = 0.5",
+        "plan[0].slises = 3",
+        "plan[1].instrument = hyperliquid:SOL",
+        "venue.dydx = (set)",
+        "venue.hyperliquid.account = 0x00000000000000000000000000000000000000a1",
+        "venue.hyperliquid.fast_book = yes",
+        "venue.hyperliquid.markets[0].leverage = 51",
+        "venue.hyperliquid.markets[1].margin = both",
+        "venue.hyperliquid.markets[1].name = BTC",
+    ] {
+        assert!(found.iter().any(|f| f == wanted), "{wanted} is not among\n{}", found.join("\n"));
+    }
+}
+
+#[test]
+fn a_hostile_value_is_one_fault_at_its_own_path_g45_f97() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("mode", "mode = \"live\"", "mode"),
+        ("network", "network = \"main\"", "network"),
+        ("network", "", "network"),
+        ("http", "http = \"ftp://api.hyperliquid-testnet.xyz\"", "http"),
+        ("http", "http = \"https://\"", "http"),
+        ("http", "http = \"https://user:word@api.hyperliquid-testnet.xyz\"", "http"),
+        ("http", "http = \"http://api.hyperliquid-testnet.xyz\"", "http"),
+        ("http", "http = \"http://127.0.0.1.example.org\"", "http"),
+        ("http", "http = [\"https://api.hyperliquid-testnet.xyz\"]", "http"),
+        ("ws", "ws = \"https://api.hyperliquid-testnet.xyz/ws\"", "ws"),
+        ("ws", "ws = \"ws://10.0.0.1/ws\"", "ws"),
+        ("account", "account = \"0xa1\"", "account"),
+        ("account", "account = \"0x0000000000000000000000000000000000000000\"", "account"),
+        ("account", "", "account"),
+        ("key_file", "key_file = \"gone.key\"", "key_file"),
+        ("key_file", "", "key_file"),
+        ("key_file", "key_file = \"agent.key\"\nprivate_key = \"x\"", "private_key"),
+        ("key_file", "key_file = \"agent.key\"\norder_route = \"WS\"", "order_route"),
+        ("key_file", "key_file = \"agent.key\"\nsub_account = 1", "sub_account"),
+        ("name", "name = \"\"", "markets[0].name"),
+        ("name", "name = \"BTC \"", "markets[0].name"),
+        ("name", "name = \"BTC\"\nasset = -1", "markets[0].asset"),
+        ("name", "name = \"BTC\"\nleverage = 0", "markets[0].leverage"),
+        ("name", "name = \"BTC\"\nleverage = \"3x\"", "markets[0].leverage"),
+        ("[[venue.hyperliquid.markets]]", "[[venue.hyperliquid.markets]]\nsize = 1", "markets[0].size"),
+    ];
+    for (key, line, at) in cases {
+        let found = faults(read_with(&with(EXTERNAL, key, line), &[], &[]));
+        let path = format!("venue.hyperliquid.{at} = ");
+        assert!(found.iter().any(|f| f.starts_with(&path)), "{line}: {found:?}");
+        // a name that cannot be one is not in the allow-list either
+        let others = found.iter().filter(|f| !f.starts_with(&path) && !f.starts_with("guard.allow")).count();
+        assert_eq!(others, 0, "{line}: {found:?}");
+    }
+}
+
+#[test]
+fn swapped_networks_are_refused_f98() {
+    let mainnet = with(EXTERNAL, "network", "network = \"mainnet\"");
+    assert_eq!(faults(read_with(&mainnet, &[], &[])).len(), 2, "both testnet addresses are wrong for mainnet");
+    let swapped = with(EXTERNAL, "http", "http = \"https://api.hyperliquid.xyz\"");
+    assert_eq!(faults(read_with(&swapped, &[], &[])), ["venue.hyperliquid.http = https://api.hyperliquid.xyz"]);
+    let shouted = with(EXTERNAL, "http", "http = \"https://API.Hyperliquid.xyz\"");
+    assert_eq!(faults(read_with(&shouted, &[], &[])), ["venue.hyperliquid.http = https://API.Hyperliquid.xyz"]);
+}
+
+#[test]
+fn a_key_that_was_pasted_anywhere_is_never_shown_i31() {
+    let key = "4f3edf983ac636a65a842ce7c78d9aa706d3b113bce9c46f30d7d21715b23b1d";
+    for (line, at) in [("account", "account"), ("key_file", "key_file"), ("http", "http"), ("mode", "mode")] {
+        for written in [key.to_owned(), format!("0x{key}"), key.to_uppercase()] {
+            let text = with(EXTERNAL, line, &format!("{at} = \"{written}\""));
+            let said = read_with(&text, &[], &[]).unwrap_err().to_string();
+            assert!(!said.to_lowercase().contains(key) && said.contains("private key"), "{said}");
+        }
+    }
+    let plan = with(PLAN, "side", &format!("side = \"0x{key}\""));
+    let said = read_with(&format!("{EMBEDDED}{plan}"), &[], &[]).unwrap_err().to_string();
+    assert!(!said.contains(key) && said.contains("plan[0].side"), "{said}");
+}
+
+#[test]
+fn what_is_no_configuration_at_all_is_said_so_f95_f97() {
+    let unreadable = |text: &str| match read_with(text, &[], &[]) {
+        Err(ConfigError::Unreadable { why, .. }) => why,
+        other => panic!("{other:?}"),
+    };
+    for text in ["[daemon", "seed = ", "[daemon]\nseed = 1\nseed = 2", "[daemon]\n[daemon]", "\u{0}"] {
+        assert!(!unreadable(text).is_empty());
+    }
+    assert!(unreadable("[daemon]\nseed = 1\nseed = 2").contains("duplicate"));
+    for cut in 1..EXTERNAL.len() {
+        // a file that was cut off anywhere is never accepted as something else than it was
+        if let Ok(checked) = read_with(&EXTERNAL[..cut], &[], &[]) {
+            assert_eq!(checked.hash, read(EXTERNAL).hash, "cut at {cut}");
+        }
+    }
+    let (dir, _) = folder("");
+    assert!(matches!(load(Some(&dir.path().join("gone.toml")), &[], []), Err(ConfigError::Unreadable { .. })));
+    assert!(matches!(read_with(EXTERNAL, &["daemon.seed"], &[]), Err(ConfigError::Unreadable { .. })));
+    assert!(!faults(read_with("", &[], &[])).is_empty(), "an empty file trades nothing");
+}
+
+#[test]
+fn a_file_that_everyone_may_write_is_refused_f99() {
+    let (_dir, file) = folder(EXTERNAL);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    let said = load(Some(&file), &[], []).unwrap_err().to_string();
+    assert!(said.contains("666") && said.contains("chmod o-w"), "{said}");
+}
+
+#[test]
+fn sections_of_the_wrong_shape_are_faults_too() {
+    assert_eq!(faults(read_with(&format!("daemon = 5\n{EMBEDDED}"), &[], &[])), ["daemon = 5"]);
+    assert_eq!(faults(read_with(&format!("plan = \"all\"\n{EMBEDDED}"), &[], &[])), ["plan = all"]);
+    let found = faults(read_with("venue = 1\n[guard]\nallow = [\"hyperliquid:BTC\"]", &[], &[]));
+    assert_eq!(found, ["venue = 1", "venue.hyperliquid = (absent)"]);
+}
+
+#[test]
+fn the_hash_says_what_is_done_not_how_it_was_written() {
+    let base = read(EMBEDDED).hash;
+    let same = [
+        format!("[daemon]\nseed = 1\nexpires_after = \"10000ms\"\n{EMBEDDED}"),
+        format!("[daemon]\nlog = \"json\"\nstate_dir = \"elsewhere\"\nsocket = \"s\"\n{EMBEDDED}"),
+        format!("# a comment\n{EMBEDDED}"),
+    ];
+    for text in same {
+        assert_eq!(read(&text).hash, base, "{text}");
+    }
+    let other = [
+        format!("[daemon]\nseed = 2\n{EMBEDDED}"),
+        format!("{EMBEDDED}cover_min = \"4\""),
+        format!("{EMBEDDED}[paper]\nseed = 2"),
+        format!("{EMBEDDED}{PLAN}"),
+        EXTERNAL.to_owned(),
+    ];
+    for text in other {
+        assert_ne!(read(&text).hash, base, "{text}");
+    }
+    assert_eq!(base.len(), 32);
+}
+
+#[test]
+fn market_limits_keep_the_spelling_of_their_market() {
+    let text = format!("{EMBEDDED}[guard.market.\"hyperliquid:BTC\"]\norder_size_max = \"1.5\"");
+    assert!(read(&text).limits.text().contains("\"hyperliquid:BTC\":{\"order_size_max\":\"1.5\""));
+}
+
+fn btc() -> Instrument {
+    Instrument {
+        id: InstrumentId::new(Venue::Hyperliquid, "BTC").unwrap(),
+        venue_asset: 0,
+        tick: Decimal::new(1, 1),
+        lot: Decimal::new(1, 5),
+        price_rule: PriceRule::SignificantFigures(5),
+        qty_min: Qty(1),
+        notional_min: Usd::whole(10),
+        leverage_max: 40,
+        margin: domain::margin::MarginTable::flat(40),
+        status: MarketStatus::Open,
+        isolated_only: false,
+    }
+}
+
+fn parent() -> RawParent {
+    RawParent {
+        instrument: "hyperliquid:BTC".into(),
+        side: "sell".into(),
+        quantity: "0.5".into(),
+        schedule: "twap".into(),
+        placement: "limit_to_market".into(),
+        horizon: "90s".into(),
+        ..RawParent::default()
+    }
+}
+
+#[test]
+fn a_plan_becomes_lots_and_ticks() {
+    let raw = RawParent {
+        slices: Some(12),
+        display: Some("0.02".into()),
+        limit_price: Some("97123".into()),
+        slippage_bps: Some(30),
+        end: Some("force".into()),
+        note: "why".into(),
+        ..parent()
+    };
+    let spec = plan_to_spec(&raw, &btc()).unwrap();
+    assert_eq!((spec.side, spec.qty, spec.display), (Side::Sell, Qty(50_000), Some(Qty(2_000))));
+    assert_eq!((spec.schedule, spec.placement), (Schedule::Twap { slices: 12 }, Placement::LimitToMarket));
+    assert_eq!((spec.limit_px, spec.slippage_max, spec.end), (Some(Px(971_230)), Ratio::bps(30), EndPolicy::Force));
+    assert_eq!((spec.horizon, spec.reduce_only, spec.note.as_str()), (Span::secs(90), false, "why"));
+}
+
+#[test]
+fn defaults_of_a_plan_leave_a_remainder_rather_than_force_it() {
+    let spec = plan_to_spec(&parent(), &btc()).unwrap();
+    assert_eq!((spec.end, spec.slippage_max, spec.display, spec.limit_px), (EndPolicy::Cancel, Ratio::bps(50), None, None));
+}
+
+#[test]
+fn every_field_of_a_plan_is_refused_by_name_and_nothing_is_rounded() {
+    let cases: &[(&str, fn(&mut RawParent))] = &[
+        ("instrument", |p| p.instrument = "hyperliquid:btc".into()),
+        ("side", |p| p.side = "Buy".into()),
+        ("quantity", |p| p.quantity = "0".into()),
+        ("quantity", |p| p.quantity = "-0.5".into()),
+        ("quantity", |p| p.quantity = "0.000001".into()),
+        ("quantity", |p| p.quantity = "1e3".into()),
+        ("quantity", |p| p.quantity = "0,5".into()),
+        ("quantity", |p| p.quantity = "0.5 BTC".into()),
+        ("quantity", |p| p.quantity = "99999999999999999999".into()),
+        ("schedule", |p| p.schedule = "asap".into()),
+        ("slices", |p| p.slices = Some(0)),
+        ("rate", |p| p.schedule = "pov".into()),
+        ("rate", |p| (p.schedule, p.rate) = ("pov".into(), Some("0".into()))),
+        ("rate", |p| (p.schedule, p.rate) = ("pov".into(), Some("5%".into()))),
+        ("lambda", |p| {
+            (p.schedule, p.sigma_daily, p.eta) = ("shortfall".into(), Some("0.03".into()), Some("0.01".into()));
+        }),
+        ("placement", |p| p.placement = "market".into()),
+        ("display", |p| p.display = Some("0.0000001".into())),
+        ("horizon", |p| p.horizon = "90".into()),
+        ("horizon", |p| p.horizon = "500ms".into()),
+        ("horizon", |p| p.horizon = "-5s".into()),
+        ("limit_price", |p| p.limit_price = Some("97123.5".into())),
+        ("limit_price", |p| p.limit_price = Some("0".into())),
+        ("slippage_bps", |p| p.slippage_bps = Some(0)),
+        ("slippage_bps", |p| p.slippage_bps = Some(5_000)),
+        ("end", |p| p.end = Some("never".into())),
+    ];
+    for (field, change) in cases {
+        let mut raw = parent();
+        change(&mut raw);
+        let found = plan_to_spec(&raw, &btc()).unwrap_err();
+        let fields: Vec<&str> = found.iter().map(|f| f.field.as_str()).collect();
+        assert_eq!(fields, [*field], "{raw:?}: {found:?}");
+    }
+    let all = plan_to_spec(&RawParent::default(), &btc()).unwrap_err();
+    assert_eq!(all.len(), 6, "everything that is needed is asked for at once: {all:?}");
+}
+
+#[test]
+fn fields_of_another_schedule_are_refused_not_ignored() {
+    let cases: &[(&str, fn(&mut RawParent))] = &[
+        ("rate", |p| p.rate = Some("0.05".into())),
+        ("complete", |p| p.complete = Some(true)),
+        ("curve", |p| p.curve = vec![1, 2]),
+        ("lambda", |p| p.lambda = Some("0.1".into())),
+        ("slices", |p| (p.schedule, p.rate, p.slices) = ("pov".into(), Some("0.05".into()), Some(3))),
+    ];
+    for (field, change) in cases {
+        let mut raw = parent();
+        change(&mut raw);
+        let found = plan_to_spec(&raw, &btc()).unwrap_err();
+        assert_eq!(found.iter().map(|f| f.field.as_str()).collect::<Vec<_>>(), [*field], "{found:?}");
+    }
+}

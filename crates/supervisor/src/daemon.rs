@@ -1,0 +1,498 @@
+//! The daemon's one loop: facts to the desk, effects to the journal, the venue and the operator.
+//!
+//! ```text
+//! signals, operator, account, market ──> desk.apply ──> cancels, pulls ─────────────────> venue
+//!                                            └──> group (entries, cleared, replies) ──> journal ──> Released ──> venue
+//! ```
+//!
+//! The desk never waits. Groups are made durable in order by one task, several at a time when they queue up; an order is
+//! handed to the connector only as [`margin_guard::Released`], after its group is on disk.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use desk::{Cancel, Desk, Effect, Severity, Status};
+use domain::{
+    Command, CommandReply, Entry, Fact, Instrument, InstrumentId, Reject, RejectKind, SendOutcome, Stamped, StopLevel, Venue,
+};
+use journal::Journal;
+use margin_guard::{Cleared, release};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+use venue_connector::hyperliquid::Connector;
+use venue_connector::{CancelRequest, MarketFeed, OrderPort};
+
+use crate::wall::Wall;
+
+/// Groups waiting for the journal. At one flush of a few milliseconds each this is seconds of work; beyond it the desk waits.
+const GROUPS_MAX: usize = 1_024;
+/// Groups made durable by one flush.
+const GROUPS_PER_FLUSH: usize = 256;
+/// Placements under way at once.
+const PLACEMENTS_MAX: usize = 64;
+/// Facts taken in one step.
+const FACTS_PER_STEP: usize = 256;
+/// How long the kill path tries to see the venue empty before it says that it could not.
+const SWEEP_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a stop waits for open orders to be cancelled and answers to arrive.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What an operator's connection asks of the loop.
+#[derive(Debug)]
+pub enum Request {
+    /// Change something; answered when it is durable.
+    Command(Command, oneshot::Sender<CommandReply>),
+    /// Look.
+    Status(oneshot::Sender<View>),
+}
+
+/// What an operator sees.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct View {
+    /// The desk.
+    pub desk: Status,
+    /// Rules of the markets traded, in whose units the desk counts.
+    pub instruments: BTreeMap<InstrumentId, Instrument>,
+    /// The connection to the venue.
+    pub connector: venue_connector::hyperliquid::Gauges,
+    /// Records in the journal.
+    pub journal_records: u64,
+}
+
+/// The parts that the loop wires together.
+pub struct Parts {
+    /// The state machine, booted.
+    pub desk: Desk,
+    /// Effects of the boot.
+    pub effects: Vec<Effect>,
+    /// The write-ahead log.
+    pub journal: Journal,
+    /// Its directory.
+    pub journal_dir: PathBuf,
+    /// The venue.
+    pub connector: Connector,
+    /// Market data.
+    pub market: MarketFeed,
+    /// Account facts.
+    pub account: mpsc::Receiver<Fact>,
+    /// The clock.
+    pub wall: Arc<Wall>,
+    /// Closed means that nothing may be placed any more, whatever the desk still thinks.
+    pub gate: Arc<AtomicBool>,
+    /// Requests of operators.
+    pub requests: mpsc::Receiver<Request>,
+    /// Signals.
+    pub signals: mpsc::Receiver<Signal>,
+    /// Leave when every parent has ended.
+    pub exit_when_done: bool,
+    /// How many parents must have been admitted before that counts.
+    pub expect_parents: Arc<AtomicU32>,
+}
+
+/// A signal, by what it asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM, SIGINT: cancel what rests and leave; a restart resumes.
+    Stop,
+    /// SIGUSR1: cancel everything and latch.
+    Cancel,
+}
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub enum Exit {
+    /// Every parent has ended.
+    Done,
+    /// Asked to stop; everything is quiet.
+    Stopped,
+    /// Asked to stop, but some answers were still out at the deadline.
+    Late {
+        /// Orders not known to be over.
+        orders: usize,
+    },
+    /// The journal can no longer be written. Everything at the venue was cancelled as far as it answered.
+    Journal(String),
+}
+
+/// One step's durable part.
+#[derive(Debug, Default)]
+struct Group {
+    entries: Vec<Stamped>,
+    cleared: Vec<Cleared>,
+    replies: Vec<(oneshot::Sender<CommandReply>, CommandReply)>,
+}
+
+/// What a turn of the loop begins with.
+enum Woke {
+    Signal(Signal),
+    Request(Request),
+    Account(usize),
+    Fact(Fact),
+    Market(usize),
+}
+
+struct Loop {
+    parts: Parts,
+    groups: mpsc::Sender<Group>,
+    answers_in: mpsc::Sender<Fact>,
+    tasks: TaskTracker,
+    askers: BTreeMap<u64, oneshot::Sender<CommandReply>>,
+    next_asker: u64,
+}
+
+/// Runs until something ends it.
+pub async fn run(parts: Parts) -> Exit {
+    let (groups, group_queue) = mpsc::channel(GROUPS_MAX);
+    let (answers_in, mut answers) = mpsc::channel(FACTS_PER_STEP);
+    let (broken_in, mut broken) = mpsc::channel(1);
+    let writer = tokio::spawn(write_groups(WriteHalf {
+        queue: group_queue,
+        journal: parts.journal.clone(),
+        journal_dir: parts.journal_dir.clone(),
+        connector: parts.connector.clone(),
+        gate: Arc::clone(&parts.gate),
+        answers: answers_in.clone(),
+        broken: broken_in,
+    }));
+    let mut this = Loop { parts, groups, answers_in, tasks: TaskTracker::new(), askers: BTreeMap::new(), next_asker: 0 };
+    let boot = std::mem::take(&mut this.parts.effects);
+    this.carry_out(boot).await;
+    let exit = this.turn(&mut answers, &mut broken).await;
+    let Loop { groups, tasks, parts, .. } = this;
+    drop(groups);
+    if matches!(exit, Exit::Journal(_)) {
+        sweep(&parts.connector).await;
+    } else if writer.await.is_err() {
+        return Exit::Journal("the task that writes the journal panicked".to_owned());
+    }
+    tasks.close();
+    if tokio::time::timeout(DRAIN_DEADLINE, tasks.wait()).await.is_err() {
+        warn!(tasks = tasks.len(), "some requests to the venue were still out at the deadline");
+    }
+    exit
+}
+
+impl Loop {
+    async fn turn(&mut self, answers: &mut mpsc::Receiver<Fact>, broken: &mut mpsc::Receiver<String>) -> Exit {
+        let mut batch: Vec<Fact> = Vec::with_capacity(FACTS_PER_STEP);
+        let mut effects: Vec<Effect> = Vec::new();
+        let mut drain_until: Option<tokio::time::Instant> = None;
+        let mut account_open = true;
+        let (mut account, mut market) = (Vec::new(), Vec::new());
+        loop {
+            let sleep = self.sleep_until_wake();
+            // one branch may fill a buffer at a time, so each source has its own
+            let woke = tokio::select! { biased;
+                Some(why) = broken.recv() => return Exit::Journal(why),
+                Some(signal) = self.parts.signals.recv() => Woke::Signal(signal),
+                Some(request) = self.parts.requests.recv() => Woke::Request(request),
+                n = self.parts.account.recv_many(&mut account, FACTS_PER_STEP), if account_open => Woke::Account(n),
+                Some(fact) = answers.recv() => Woke::Fact(fact),
+                n = self.parts.market.recv_many(&mut market) => Woke::Market(n),
+                () = sleep => Woke::Fact(Fact::Timer),
+                () = wait_for(drain_until) => return Exit::Late { orders: self.parts.desk.books().live().count() },
+            };
+            match woke {
+                Woke::Signal(Signal::Cancel) => batch.push(self.kill("signal SIGUSR1")),
+                Woke::Signal(Signal::Stop) if drain_until.is_none() => {
+                    info!("stopping: cancelling what rests; a restart resumes every parent");
+                    drain_until = Some(tokio::time::Instant::now() + DRAIN_DEADLINE);
+                    let now = self.parts.wall.stamp();
+                    self.parts.desk.drain(now, &mut effects);
+                }
+                Woke::Signal(Signal::Stop) => return Exit::Late { orders: self.parts.desk.books().live().count() },
+                Woke::Request(request) => batch.extend(self.take_request(request)),
+                Woke::Account(n) => account_open = n > 0,
+                Woke::Fact(fact) => batch.push(fact),
+                // an empty answer means that the connector has stopped: look again with the next timer
+                Woke::Market(0) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Woke::Market(_) => {}
+            }
+            batch.append(&mut account);
+            batch.append(&mut market);
+            while batch.len() < FACTS_PER_STEP
+                && let Ok(fact) = answers.try_recv()
+            {
+                batch.push(fact);
+            }
+            self.parts.market.try_recv_many(&mut batch);
+            let now = self.parts.wall.stamp();
+            self.parts.desk.apply(now, &batch, &mut effects);
+            batch.clear();
+            self.carry_out(std::mem::take(&mut effects)).await;
+            if drain_until.is_some() && self.parts.desk.is_quiet() {
+                return Exit::Stopped;
+            }
+            if self.is_done() {
+                return Exit::Done;
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        let desk = &self.parts.desk;
+        self.parts.exit_when_done && desk.books().parents >= self.parts.expect_parents.load(Ordering::SeqCst) && desk.is_idle() && desk.is_quiet()
+    }
+
+    fn kill(&mut self, cause: &str) -> Fact {
+        self.parts.gate.store(true, Ordering::SeqCst);
+        self.next_asker += 1;
+        Fact::Command(self.next_asker, Command::Kill { level: StopLevel::Cancel, cause: cause.to_owned() })
+    }
+
+    fn sleep_until_wake(&self) -> impl Future<Output = ()> + use<> {
+        // without anything due the loop still looks up once a second, so that ages and alarms advance
+        let wait = self.parts.desk.wake().map_or(Duration::from_secs(1), |(at, _)| self.parts.wall.until(at));
+        tokio::time::sleep(wait.min(Duration::from_secs(1)))
+    }
+
+    fn take_request(&mut self, request: Request) -> Option<Fact> {
+        match request {
+            Request::Command(command, reply) => {
+                if let Command::Kill { level, .. } = &command
+                    && *level >= StopLevel::Block
+                {
+                    self.parts.gate.store(true, Ordering::SeqCst);
+                }
+                self.next_asker += 1;
+                self.askers.insert(self.next_asker, reply);
+                Some(Fact::Command(self.next_asker, command))
+            }
+            Request::Status(reply) => {
+                let view = View {
+                    desk: self.parts.desk.status(self.parts.wall.stamp()),
+                    instruments: self.parts.desk.books().instruments.clone(),
+                    connector: self.parts.connector.gauges(),
+                    journal_records: self.parts.journal.head().seq,
+                };
+                if reply.send(view).is_err() {
+                    tracing::debug!("an operator left before the status was ready");
+                }
+                None
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, effects: Vec<Effect>) {
+        let mut group = Group::default();
+        let mut cancels: Vec<CancelRequest> = Vec::new();
+        let mut rearmed = false;
+        for effect in effects {
+            match effect {
+                Effect::Record(stamped) => {
+                    note(&stamped);
+                    rearmed |= matches!(stamped.entry, Entry::Rearm { .. });
+                    group.entries.push(stamped);
+                }
+                Effect::Place(cleared) => group.cleared.push(cleared),
+                Effect::Cancel(Cancel { key, instrument, order }) => {
+                    cancels.push(CancelRequest { key, instrument, venue_order: order });
+                }
+                Effect::CancelAll(venue) => self.sweep_venue(venue),
+                Effect::Pull { venue, keys, fills_since_ms } => self.pull(venue, keys, fills_since_ms),
+                Effect::Burn { venue, nonce } => self.burn(venue, nonce),
+                Effect::Reply(asker, reply) => {
+                    if let Some(to) = self.askers.remove(&asker) {
+                        group.replies.push((to, reply));
+                    }
+                }
+                Effect::Alert(alert) => match alert.severity {
+                    Severity::Warn => warn!(topic = alert.topic, "{}", alert.text),
+                    Severity::Act => error!(topic = alert.topic, "{}", alert.text),
+                },
+            }
+        }
+        if !cancels.is_empty() {
+            let connector = self.parts.connector.clone();
+            self.tasks.spawn(async move { connector.cancel(cancels).await });
+        }
+        if rearmed {
+            self.parts.gate.store(false, Ordering::SeqCst);
+        }
+        let empty = group.entries.is_empty() && group.cleared.is_empty() && group.replies.is_empty();
+        if !empty && self.groups.send(group).await.is_err() {
+            // the writer has reported why before it left; the next turn of the loop reads it
+            warn!("the journal is closed; nothing more is recorded or placed");
+        }
+    }
+
+    fn pull(&self, venue: Venue, keys: Vec<domain::ClientKey>, fills_since_ms: u64) {
+        let (connector, answers) = (self.parts.connector.clone(), self.answers_in.clone());
+        self.tasks.spawn(async move {
+            let fact = match connector.snapshot(&keys, fills_since_ms).await {
+                Ok(snapshot) => Fact::Snapshot(Box::new(snapshot)),
+                Err(e) => Fact::SnapshotFailed(venue, chain(&e)),
+            };
+            answer(&answers, fact).await;
+        });
+    }
+
+    fn burn(&self, venue: Venue, nonce: u64) {
+        let (connector, answers) = (self.parts.connector.clone(), self.answers_in.clone());
+        self.tasks.spawn(async move {
+            match connector.burn_nonce(nonce).await {
+                Ok(burnt) => answer(&answers, Fact::NonceBurnt { venue, nonce, burnt }).await,
+                // not knowing is the state we were in: the order's expiry settles it
+                Err(e) => warn!(nonce, "a nonce could not be burnt: {}", chain(&e)),
+            }
+        });
+    }
+
+    fn sweep_venue(&self, venue: Venue) {
+        let connector = self.parts.connector.clone();
+        self.tasks.spawn(async move {
+            info!(%venue, "cancelling everything");
+            sweep(&connector).await;
+        });
+    }
+}
+
+/// Cancels everything and says what the venue said.
+pub async fn sweep(connector: &Connector) {
+    match connector.sweep(&[], SWEEP_DEADLINE).await {
+        Ok(done) => info!(canceled = done.canceled, gone = done.gone, took_ms = done.took.as_millis(), "the venue is empty, seen twice"),
+        Err(e) => error!("orders may still be open at the venue: {e}"),
+    }
+}
+
+struct WriteHalf {
+    queue: mpsc::Receiver<Group>,
+    journal: Journal,
+    journal_dir: PathBuf,
+    connector: Connector,
+    gate: Arc<AtomicBool>,
+    answers: mpsc::Sender<Fact>,
+    broken: mpsc::Sender<String>,
+}
+
+/// Makes groups durable and hands what they released to the venue.
+async fn write_groups(mut this: WriteHalf) {
+    let mut waiting: Vec<Group> = Vec::new();
+    let placements = Arc::new(Semaphore::new(PLACEMENTS_MAX));
+    let tasks = TaskTracker::new();
+    while this.queue.recv_many(&mut waiting, GROUPS_PER_FLUSH).await > 0 {
+        let mut whole = Group::default();
+        for group in waiting.drain(..) {
+            whole.entries.extend(group.entries);
+            whole.cleared.extend(group.cleared);
+            whole.replies.extend(group.replies);
+        }
+        let latches: Vec<Entry> =
+            whole.entries.iter().map(|e| &e.entry).filter(|e| matches!(e, Entry::Latch { .. } | Entry::Rearm { .. })).cloned().collect();
+        // the sentinel first: whichever of the two stores survives, the latch is set
+        for entry in &latches {
+            if let Entry::Latch { level, cause } = entry
+                && let Err(e) = journal::latch_set(&this.journal_dir, *level, cause)
+            {
+                error!("the latch file could not be written: {e}; the journal alone holds the latch");
+            }
+        }
+        let released = match release(whole.cleared, whole.entries, &this.journal).await {
+            Ok(released) => released,
+            Err(e) => {
+                this.gate.store(true, Ordering::SeqCst);
+                error!("the journal failed, so nothing more may be placed: {}", chain(&e));
+                if this.broken.send(chain(&e)).await.is_err() {
+                    warn!("the loop left before it heard of the journal's failure");
+                }
+                return;
+            }
+        };
+        for entry in &latches {
+            if matches!(entry, Entry::Rearm { .. })
+                && let Err(e) = journal::latch_clear(&this.journal_dir)
+            {
+                error!("the latch file could not be cleared: {e}; the next start will be latched");
+            }
+        }
+        for (to, reply) in whole.replies {
+            if to.send(reply).is_err() {
+                tracing::debug!("an operator left before the reply was durable");
+            }
+        }
+        if released.is_empty() {
+            continue;
+        }
+        if this.gate.load(Ordering::SeqCst) {
+            let answers = this.answers.clone();
+            // not awaited: the loop may itself be waiting for room in the group queue
+            tasks.spawn(async move {
+                for order in released {
+                    let reject = Reject { kind: RejectKind::Other, text: "never sent: the gate was closed".to_owned() };
+                    answer(&answers, Fact::Sent { key: order.into_intent().key, outcome: SendOutcome::Rejected(reject) }).await;
+                }
+            });
+            continue;
+        }
+        let Ok(permit) = Arc::clone(&placements).acquire_owned().await else { return };
+        let connector = this.connector.clone();
+        tasks.spawn(async move {
+            connector.place(released).await;
+            drop(permit);
+        });
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+async fn answer(to: &mpsc::Sender<Fact>, fact: Fact) {
+    if to.send(fact).await.is_err() {
+        tracing::debug!("the loop left before an answer arrived");
+    }
+}
+
+async fn wait_for(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// An error with its causes, once.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Logs what a person would want to read of an entry.
+fn note(stamped: &Stamped) {
+    match &stamped.entry {
+        Entry::Epoch { epoch, .. } => info!(epoch = epoch.0, "a new tenure begins"),
+        Entry::Parent { spec, .. } => {
+            info!(parent = %spec.id, instrument = %spec.instrument, side = ?spec.side, lots = spec.qty.0, "parent admitted");
+        }
+        Entry::Changed { parent, change, .. } => info!(%parent, ?change, "parent changed"),
+        Entry::Ended { parent, outcome, .. } => info!(%parent, ?outcome, "parent ended"),
+        Entry::Intent { intent, .. } => {
+            let c = &intent.child;
+            tracing::debug!(key = %intent.key, side = ?c.side, lots = c.qty.0, ticks = c.px.0, tif = ?c.tif, "order cleared");
+        }
+        Entry::Refused { child, why, count } => info!(parent = %child.parent, count, "order refused: {why}"),
+        Entry::Unknown { key, cause } => warn!(%key, ?cause, "the answer to an order was lost; its margin stays reserved"),
+        Entry::Fill(fill) => info!(order = %fill.id.order, side = ?fill.side, lots = fill.qty.0, ticks = fill.px.0, role = ?fill.role, "filled"),
+        Entry::Done { key, outcome, reject: Some(reject) } => info!(%key, ?outcome, "order over: {}", reject.text),
+        Entry::Done { key, outcome, reject: None } => tracing::debug!(%key, ?outcome, "order over"),
+        Entry::Reconciled { epoch, repairs, .. } => info!(epoch = epoch.0, repairs, "the books agree with the venue; trading may start"),
+        Entry::Rearm { reason } => info!("re-armed: {reason}"),
+        Entry::Unfrozen { instrument, reason, .. } => info!(%instrument, "market unfrozen: {reason}"),
+        Entry::Opening { instrument, position, .. } => info!(%instrument, lots = position.0, "the books start from the venue's position"),
+        Entry::Funding(payment) => info!(instrument = %payment.instrument, amount = %payment.amount, "funding"),
+        Entry::Limits { .. }
+        | Entry::Instrument(_)
+        | Entry::Acked { .. }
+        | Entry::CancelAsked { .. }
+        | Entry::Latch { .. }
+        | Entry::Frozen { .. }
+        | Entry::Stranger { .. } => {}
+    }
+}

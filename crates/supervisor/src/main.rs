@@ -1,0 +1,95 @@
+//! `plimsoll`: config, wiring over tokio channels, signals, operator API.
+//!
+//! This crate owns time, chance and every task. It decides nothing about orders: `desk` does, and `margin-guard` judges.
+//! Start with [`daemon`], the one loop; `boot` is how a daemon comes up, `tasks` what the other sub-commands do.
+
+mod api;
+mod boot;
+mod cli;
+mod client;
+mod config;
+mod daemon;
+mod embedded;
+mod live;
+mod tasks;
+mod venue;
+mod wall;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Task};
+
+/// Exit codes beyond 0 and 1, after sysexits where it has one.
+mod exit {
+    /// The journal is damaged or belongs to something else.
+    pub const JOURNAL_UNUSABLE: u8 = 65;
+    /// The venue cannot be reached or refused the start-up checks.
+    pub const VENUE: u8 = 69;
+    /// A task panicked.
+    pub const PANIC: u8 = 70;
+    /// Another daemon holds the journal.
+    pub const LOCKED: u8 = 73;
+    /// The journal can no longer be written.
+    pub const JOURNAL_BROKEN: u8 = 74;
+    /// Stopped, but not everything was settled in time.
+    pub const LATE: u8 = 75;
+    /// The configuration has faults.
+    pub const CONFIG: u8 = 78;
+}
+
+/// Why a sub-command did not succeed, and what the process says so with.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    why: String,
+}
+
+impl Failure {
+    fn new(code: u8, error: &dyn std::error::Error) -> Failure {
+        Failure { code, why: daemon::chain(error) }
+    }
+
+    fn other(why: impl Into<String>) -> Failure {
+        Failure { code: 1, why: why.into() }
+    }
+}
+
+fn main() -> ExitCode {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("plimsoll: another TLS provider was installed first");
+        return ExitCode::from(exit::PANIC);
+    }
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("plimsoll: no runtime: {e}");
+            return ExitCode::from(exit::PANIC);
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("plimsoll: {}", failure.why);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    if let Some(Task::Conformance { kind }) = &cli.command {
+        return tasks::conformance(kind);
+    }
+    if let Some(Task::Tape { action }) = &cli.command {
+        return tasks::tape(action);
+    }
+    let config = config::load(cli.config.as_deref(), &cli.set, std::env::vars()).map_err(|e| Failure::new(exit::CONFIG, &e))?;
+    match cli.command {
+        None => boot::run(config, &cli::RunArgs { plan: true, exit_when_done: true, json: false }, &cli.set, cli.config).await,
+        Some(Task::Run(args)) => boot::run(config, &args, &cli.set, cli.config).await,
+        Some(Task::Paper(args)) => venue::serve_paper(&config, &args).await,
+        Some(task) => tasks::run(&config, task).await,
+    }
+}

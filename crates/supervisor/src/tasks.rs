@@ -1,0 +1,281 @@
+//! Sub-commands that are not the daemon: asking a running one, reading a journal, checking this build.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use domain::{CommandReply, Instrument, ParentChange, ParentSpec, Span, StopLevel, plain_decimal};
+use hyper::Method;
+
+use crate::api::{KillBody, ReasonBody};
+use crate::cli::{Conformance, Level, SubmitArgs, TapeAction, Task};
+use crate::client::{ClientError, call};
+use crate::config::{Checked, RawParent};
+use crate::live::{Frame, Live};
+use crate::{Failure, boot, exit};
+
+/// How often `watch` looks.
+const WATCH_EVERY: Duration = Duration::from_millis(250);
+
+/// Carries out `task`.
+///
+/// # Errors
+/// What kept it from success.
+pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
+    let socket = config.socket.as_path();
+    let journal_dir = config.state_dir.join("journal");
+    match task {
+        Task::Check { json } => check(config, json)?,
+        Task::Submit(args) => {
+            let reply = post(socket, "/parents", &raw_parent(&args)).await?;
+            if let CommandReply::Accepted(id) = reply {
+                println!("{id}");
+            }
+        }
+        Task::Status { json: true } => println!("{}", String::from_utf8_lossy(&get(socket, "/status").await?)),
+        Task::Status { json: false } => {
+            let frame = frame(socket).await?;
+            println!("{}", frame.head);
+            frame.parents.iter().for_each(|line| println!("{}  {}", line.title, line.details));
+            frame.notes.iter().for_each(|note| println!("{note}"));
+        }
+        Task::Watch => watch(socket).await?,
+        Task::Pause { parent } => change(socket, parent, &ParentChange::Pause).await?,
+        Task::Resume { parent } => change(socket, parent, &ParentChange::Resume).await?,
+        Task::Cancel { parent } => change(socket, parent, &ParentChange::Cancel).await?,
+        Task::Amend { parent, quantity, horizon } => amend(socket, parent, quantity.as_deref(), horizon).await?,
+        Task::Kill { level, cause } => {
+            post(socket, "/kill", &KillBody { level: stop_level(level), cause }).await?;
+            println!("stopped; the level holds until plimsoll rearm");
+        }
+        Task::Rearm { reason } => {
+            post(socket, "/rearm", &ReasonBody { reason, instrument: None }).await?;
+            println!("trading");
+        }
+        Task::Unfreeze { instrument, reason } => {
+            let instrument = instrument.parse().map_err(|e| Failure::new(1, &e))?;
+            post(socket, "/unfreeze", &ReasonBody { reason, instrument: Some(instrument) }).await?;
+            println!("unfrozen");
+        }
+        Task::Report { json, parent } => boot::report(&journal_dir, json, parent)?,
+        Task::Audit { json } => return audit(&journal_dir, json),
+        Task::Export => export(&journal_dir)?,
+        Task::Run(_) | Task::Paper(_) | Task::Conformance { .. } | Task::Tape { .. } => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn failed(e: &ClientError) -> Failure {
+    Failure { code: 1, why: e.to_string() }
+}
+
+async fn get(socket: &Path, path: &str) -> Result<Vec<u8>, Failure> {
+    call::<()>(socket, Method::GET, path, None).await.map_err(|e| failed(&e))
+}
+
+async fn post<B: serde::Serialize>(socket: &Path, path: &str, body: &B) -> Result<CommandReply, Failure> {
+    let answer = call(socket, Method::POST, path, Some(body)).await.map_err(|e| failed(&e))?;
+    serde_json::from_slice(&answer).map_err(|e| Failure::other(format!("the daemon's answer makes no sense: {e}")))
+}
+
+async fn change(socket: &Path, parent: u32, change: &ParentChange) -> Result<(), Failure> {
+    post(socket, &format!("/parents/{parent}"), change).await?;
+    println!("done");
+    Ok(())
+}
+
+async fn amend(socket: &Path, parent: u32, quantity: Option<&str>, horizon: Option<humantime::Duration>) -> Result<(), Failure> {
+    let qty = match quantity {
+        None => None,
+        Some(text) => {
+            let rules = rules_of(socket, parent).await?;
+            let qty = plain_decimal(text).and_then(|d| rules.qty_exact(d).ok());
+            let steps = rules.lot.normalize();
+            Some(qty.ok_or_else(|| Failure::other(format!("quantity = {text}: a quantity in steps of {steps}")))?)
+        }
+    };
+    let horizon = horizon.and_then(|d| u64::try_from(d.as_nanos()).ok()).map(Span);
+    if qty.is_none() && horizon.is_none() {
+        return Err(Failure::other("nothing to amend: give --quantity, --horizon or both"));
+    }
+    change(socket, parent, &ParentChange::Amend { qty, horizon }).await
+}
+
+/// Rules of the market that `parent` trades, as the daemon knows them.
+async fn rules_of(socket: &Path, parent: u32) -> Result<Instrument, Failure> {
+    let status: serde_json::Value = serde_json::from_slice(&get(socket, "/status").await?).map_err(|e| Failure::other(e.to_string()))?;
+    let lines = status["desk"]["parents"].as_array().cloned().unwrap_or_default();
+    let specs = lines.into_iter().filter_map(|mut line| serde_json::from_value::<ParentSpec>(line["spec"].take()).ok());
+    let spec = specs.into_iter().find(|spec| spec.id.0 == parent);
+    let spec = spec.ok_or_else(|| Failure::other(format!("parent = P{parent}: the number of a live parent")))?;
+    serde_json::from_value(status["instruments"][spec.instrument.to_string()].clone()).map_err(|e| Failure::other(e.to_string()))
+}
+
+async fn frame(socket: &Path) -> Result<Frame, Failure> {
+    serde_json::from_slice(&get(socket, "/frame").await?).map_err(|e| Failure::other(e.to_string()))
+}
+
+async fn watch(socket: &Path) -> Result<(), Failure> {
+    let mut live = Live::new();
+    live.draw(&frame(socket).await?);
+    loop {
+        tokio::time::sleep(WATCH_EVERY).await;
+        let Ok(next) = frame(socket).await else { break };
+        live.draw(&next);
+    }
+    live.close();
+    eprintln!("the daemon has stopped");
+    Ok(())
+}
+
+fn check(config: &Checked, json: bool) -> Result<(), Failure> {
+    if json {
+        let limits: serde_json::Value = serde_json::from_str(config.limits.text()).map_err(|e| Failure::other(e.to_string()))?;
+        println!("{}", serde_json::json!({ "ok": true, "hash": config.hash, "limits": limits }));
+    } else {
+        print!("{}", config.describe());
+    }
+    Ok(())
+}
+
+fn raw_parent(args: &SubmitArgs) -> RawParent {
+    RawParent {
+        instrument: args.instrument.clone(),
+        side: args.side.clone(),
+        quantity: args.quantity.clone(),
+        schedule: args.schedule.clone(),
+        slices: args.slices,
+        rate: args.rate.clone(),
+        lambda: args.lambda.clone(),
+        sigma_daily: args.sigma_daily.clone(),
+        eta: args.eta.clone(),
+        complete: args.complete.then_some(true),
+        curve: args.curve.clone(),
+        placement: args.placement.clone(),
+        display: args.display.clone(),
+        horizon: args.horizon.clone(),
+        limit_price: args.limit_price.clone(),
+        slippage_bps: args.slippage_bps,
+        end: args.end.clone(),
+        reduce_only: args.reduce_only,
+        note: args.note.clone(),
+    }
+}
+
+const fn stop_level(level: Level) -> StopLevel {
+    match level {
+        Level::ReduceOnly => StopLevel::ReduceOnly,
+        Level::Block => StopLevel::Block,
+        Level::Cancel => StopLevel::Cancel,
+    }
+}
+
+fn audit(journal_dir: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let report = journal::audit::audit(journal_dir).map_err(|e| Failure::new(exit::JOURNAL_UNUSABLE, &e))?;
+    if json {
+        let findings: Vec<_> = report
+            .findings
+            .iter()
+            .map(|f| serde_json::json!({ "seq": f.seq, "invariant": f.invariant, "what": f.what }))
+            .collect();
+        let ok = report.ok();
+        println!("{}", serde_json::json!({ "ok": ok, "records": report.records, "intents": report.intents, "fills": report.fills,
+            "late_fills": report.late_fills, "open": report.open, "parents": report.parents, "epochs": report.epochs, "findings": findings }));
+    } else {
+        for finding in &report.findings {
+            println!("{} record {}: {}", finding.invariant, finding.seq, finding.what);
+        }
+        println!(
+            "{} records, {} tenures, {} parents, {} intents, {} fills ({} late), {} orders open; {} findings",
+            report.records,
+            report.epochs,
+            report.parents,
+            report.intents,
+            report.fills,
+            report.late_fills,
+            report.open,
+            report.findings.len() as u64 + report.more
+        );
+    }
+    Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn export(journal_dir: &Path) -> Result<(), Failure> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    for record in journal::export(journal_dir).map_err(|e| Failure::new(exit::JOURNAL_UNUSABLE, &e))? {
+        // the payload is JSON already, and its very bytes are what the hash covers
+        writeln!(out, "{{\"seq\":{},\"epoch\":{},\"hash\":\"{}\",\"record\":{}}}", record.seq, record.epoch.0, record.hash, record.payload).map_err(|e| Failure::other(e.to_string()))?;
+    }
+    out.flush().map_err(|e| Failure::other(e.to_string()))
+}
+
+/// Runs files of known-good cases; the last line is `N passed, M failed`.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn conformance(kind: &Conformance) -> Result<ExitCode, Failure> {
+    let read = |path: &Path| fs::read_to_string(path).map_err(|e| Failure::other(format!("{}: {e}", path.display())));
+    let (passed, failed) = match kind {
+        Conformance::HyperliquidSigning { file } => {
+            let outcome = wire::hyperliquid::conformance::signing(&read(file)?);
+            for case in outcome.cases.iter().filter(|case| !case.passed()) {
+                println!("FAILED {}: {}", case.name, case.faults.join("; "));
+            }
+            (outcome.passed(), outcome.failed())
+        }
+        Conformance::HyperliquidPayloads { dir } => payloads(dir)?,
+        Conformance::Quant { file } => {
+            let outcome = execution::conformance::quant(&read(file)?);
+            outcome.failed.iter().for_each(|f| println!("FAILED {}: {}", f.case, f.why));
+            outcome.skipped.iter().for_each(|topic| println!("skipped topic {topic}"));
+            (outcome.passed, outcome.failed.len())
+        }
+    };
+    println!("{passed} passed, {failed} failed");
+    Ok(if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn payloads(dir: &Path) -> Result<(usize, usize), Failure> {
+    let fail = |e: std::io::Error| Failure::other(format!("{}: {e}", dir.display()));
+    let mut files: Vec<_> = fs::read_dir(dir).map_err(fail)?.filter_map(|f| f.ok().map(|f| f.path())).collect();
+    files.retain(|path| path.extension().is_some_and(|e| e == "json"));
+    files.sort();
+    let (mut passed, mut failed) = (0, 0);
+    for path in files {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let faults = match fs::read_to_string(&path) {
+            Ok(text) => wire::hyperliquid::conformance::payload(&name, &text).faults,
+            Err(e) => vec![e.to_string()],
+        };
+        if faults.is_empty() {
+            passed += 1;
+        } else {
+            failed += 1;
+            println!("FAILED {name}: {}", faults.join("; "));
+        }
+    }
+    Ok((passed, failed))
+}
+
+/// Works with recordings.
+///
+/// # Errors
+/// If the capture cannot be read or the tape cannot be written.
+pub fn tape(action: &TapeAction) -> Result<ExitCode, Failure> {
+    let TapeAction::Convert { capture, out } = action;
+    let fail = |path: &Path, e: &dyn std::error::Error| Failure::other(format!("{}: {e}", path.display()));
+    let input = File::open(capture).map_err(|e| fail(capture, &e))?;
+    let reader: Box<dyn Read> = if capture.extension().is_some_and(|e| e == "gz") {
+        Box::new(flate2::read::GzDecoder::new(input))
+    } else {
+        Box::new(input)
+    };
+    let output = File::create(out).map_err(|e| fail(out, &e))?;
+    let report = paper::tape::convert(BufReader::new(reader), BufWriter::new(output), &paper::tape::Conversion::default())
+        .map_err(|e| fail(capture, &e))?;
+    println!("{} lines: {} updates and {} trades kept as {} level changes over {} s; {} trades dropped, {} lines without use",
+        report.lines, report.updates, report.trades, report.changes, report.duration_ms / 1_000, report.trades_dropped, report.skipped);
+    Ok(ExitCode::SUCCESS)
+}

@@ -138,7 +138,14 @@ impl Faults {
     }
 
     /// `default` if it is absent; a fault and `default` if it makes no sense.
-    fn read<T>(&mut self, path: &str, value: Option<&Scalar>, default: T, expected: &str, parse: impl Fn(&str) -> Option<T>) -> T {
+    fn read<T>(
+        &mut self,
+        path: &str,
+        value: Option<&Scalar>,
+        default: T,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> T {
         match value {
             None => default,
             Some(Scalar(text)) => parse(text).unwrap_or_else(|| {
@@ -228,7 +235,9 @@ impl Checked {
     /// change nothing of that.
     fn sealed(mut self) -> Checked {
         let endpoint = match &self.endpoint {
-            Endpoint::Embedded => json!({ "embedded": { "seed": self.paper.seed, "balance": self.paper.balance, "market": self.paper.market.said() } }),
+            Endpoint::Embedded => {
+                json!({ "embedded": { "seed": self.paper.seed, "balance": self.paper.balance, "market": self.paper.market.said() } })
+            }
             Endpoint::External { http, ws, account, sub_account, key_file: _ } => {
                 json!({ "http": http, "ws": ws, "account": account.to_string(), "sub_account": sub_account })
             }
@@ -275,7 +284,11 @@ impl Checked {
                 PaperMarket::Synthetic => "Venue: the embedded paper venue on synthetic flow; no real money.".to_owned(),
             }),
             Endpoint::External { http, account, key_file, .. } => {
-                line(format!("Venue: Hyperliquid {:?} at {http}, account {account}, key in {}.", self.network, key_file.display()));
+                line(format!(
+                    "Venue: Hyperliquid {:?} at {http}, account {account}, key in {}.",
+                    self.network,
+                    key_file.display()
+                ));
             }
         }
         let names: Vec<&str> = self.markets.iter().map(|m| m.name.as_str()).collect();
@@ -290,7 +303,13 @@ impl Checked {
         for (n, p) in self.plan.iter().enumerate() {
             let end = p.end.as_deref().unwrap_or("cancel");
             let (side, quantity, what) = (&p.side, &p.quantity, &p.instrument);
-            line(format!("Plan {}: {side} {quantity} {what}, {} over {}, {}, then {end}.", n + 1, p.schedule, p.horizon, p.placement));
+            line(format!(
+                "Plan {}: {side} {quantity} {what}, {} over {}, {}, then {end}.",
+                n + 1,
+                p.schedule,
+                p.horizon,
+                p.placement
+            ));
         }
         text
     }
@@ -353,7 +372,13 @@ fn check_paper(faults: &mut Faults, raw: &RawPaper, base: &Path) -> PaperPart {
     PaperPart {
         market,
         seed: Seed(faults.read("paper.seed", raw.seed.as_ref(), 1, "a whole number from 0", |t| t.parse().ok())),
-        balance: faults.read("paper.balance_usd", raw.balance_usd.as_ref(), Usd::whole(100_000), "an amount above 0, in quotes", money),
+        balance: faults.read(
+            "paper.balance_usd",
+            raw.balance_usd.as_ref(),
+            Usd::whole(100_000),
+            "an amount above 0, in quotes",
+            money,
+        ),
         idle_exit: std::time::Duration::from_millis(faults.read(
             "paper.idle_exit",
             raw.idle_exit.as_ref(),
@@ -379,16 +404,21 @@ fn check_hyperliquid(faults: &mut Faults, raw: &RawHyperliquid, base: &Path) -> 
     const MODES: &[(&str, bool)] = &[("embedded", true), ("external", false)];
     faults.unknown(PATH, &raw.unknown);
     let at = |key: &str| format!("{PATH}.{key}");
-    let embedded = faults.needed(&at("mode"), raw.mode.as_ref(), "embedded or external", word(MODES)).unwrap_or(raw.http.is_none());
+    let embedded =
+        faults.needed(&at("mode"), raw.mode.as_ref(), "embedded or external", word(MODES)).unwrap_or(raw.http.is_none());
     let network = if embedded {
         for (key, value) in [("http", &raw.http), ("ws", &raw.ws), ("account", &raw.account), ("key_file", &raw.key_file)] {
             if let Some(Scalar(text)) = value {
                 faults.add(at(key), text, "no such key with mode = \"embedded\": the embedded venue has its own");
             }
         }
-        faults.read(&at("network"), raw.network.as_ref(), Network::Testnet, "testnet: the embedded venue is none of mainnet's", |t| {
-            (t == "testnet").then_some(Network::Testnet)
-        })
+        faults.read(
+            &at("network"),
+            raw.network.as_ref(),
+            Network::Testnet,
+            "testnet: the embedded venue is none of mainnet's",
+            |t| (t == "testnet").then_some(Network::Testnet),
+        )
     } else {
         faults.needed(&at("network"), raw.network.as_ref(), "mainnet or testnet", word(NETWORKS)).unwrap_or(Network::Testnet)
     };
@@ -437,8 +467,14 @@ fn check_external(faults: &mut Faults, raw: &RawHyperliquid, base: &Path, networ
             plain.then(|| text.trim_end_matches('/').to_owned())
         }
     };
-    let http = faults.needed(&at("http"), raw.http.as_ref(), "an address with https:// or, on this machine, http://", url(&["https://", "http://"]));
-    let ws = faults.needed(&at("ws"), raw.ws.as_ref(), "an address with wss:// or, on this machine, ws://", url(&["wss://", "ws://"]));
+    let http = faults.needed(
+        &at("http"),
+        raw.http.as_ref(),
+        "an address with https:// or, on this machine, http://",
+        url(&["https://", "http://"]),
+    );
+    let ws =
+        faults.needed(&at("ws"), raw.ws.as_ref(), "an address with wss:// or, on this machine, ws://", url(&["wss://", "ws://"]));
     for (key, text) in [("http", &http), ("ws", &ws)] {
         let Some(text) = text else { continue };
         let lower = text.to_ascii_lowercase();
@@ -455,12 +491,16 @@ fn check_external(faults: &mut Faults, raw: &RawHyperliquid, base: &Path, networ
             faults.add(at(key), text, "https:// or wss://: only this machine may be spoken to in the clear");
         }
     }
-    let account = faults.needed(&at("account"), raw.account.as_ref(), "the master or sub-account address, 0x and 40 hexadecimal digits", |t| {
-        t.parse::<Address>().ok().filter(|a| *a != Address([0; 20]))
-    });
-    let key_file = faults.needed(&at("key_file"), raw.key_file.as_ref(), "the path of an existing file with the agent's key", |t| {
-        Some(base.join(t)).filter(|path| path.is_file())
-    });
+    let account = faults.needed(
+        &at("account"),
+        raw.account.as_ref(),
+        "the master or sub-account address, 0x and 40 hexadecimal digits",
+        |t| t.parse::<Address>().ok().filter(|a| *a != Address([0; 20])),
+    );
+    let key_file =
+        faults.needed(&at("key_file"), raw.key_file.as_ref(), "the path of an existing file with the agent's key", |t| {
+            Some(base.join(t)).filter(|path| path.is_file())
+        });
     Endpoint::External {
         http: http.unwrap_or_default(),
         ws: ws.unwrap_or_default(),

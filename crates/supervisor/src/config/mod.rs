@@ -82,8 +82,7 @@ pub fn load(
     let source = config::File::from(path.as_path()).format(config::FileFormat::Toml).required(true);
     let prefixed: config::Map<String, String> =
         environment.into_iter().filter(|(key, _)| key.to_ascii_uppercase().starts_with("PLIMSOLL__")).collect();
-    let environment =
-        config::Environment::with_prefix("PLIMSOLL").prefix_separator("__").separator("__").source(Some(prefixed));
+    let environment = config::Environment::with_prefix("PLIMSOLL").prefix_separator("__").separator("__").source(Some(prefixed));
     let mut builder = config::Config::builder().add_source(source).add_source(environment);
     for pair in set {
         let (key, value) = pair.split_once('=').ok_or_else(|| unreadable(format!("--set {pair}: expected KEY=VALUE")))?;

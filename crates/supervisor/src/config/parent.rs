@@ -1,7 +1,8 @@
 //! A parent order in human units against the rules of its market.
 
 use domain::{
-    EndPolicy, Instrument, InstrumentId, ParentId, ParentSpec, Placement, Qty, Ratio, Schedule, Side, Span, SpecFault, plain_decimal,
+    EndPolicy, Instrument, InstrumentId, ParentId, ParentSpec, Placement, Qty, Ratio, Schedule, Side, Span, SpecFault,
+    plain_decimal,
 };
 
 use super::{RawParent, shown};

@@ -155,7 +155,7 @@ fn table(path: &str, value: Value, faults: &mut Vec<SpecFault>) -> Map<String, V
     match value {
         Value::Object(keys) => keys,
         Value::Null => Map::new(),
-        other => {
+        other @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
             faults.push(fault(path, &other, format!("a section: [{path}]")));
             Map::new()
         }
@@ -166,7 +166,7 @@ fn list(path: &str, value: Value, faults: &mut Vec<SpecFault>) -> Vec<Value> {
     match value {
         Value::Array(items) => items,
         Value::Null => Vec::new(),
-        other => {
+        other @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
             faults.push(fault(path, &other, format!("sections, one each: [[{path}]]")));
             Vec::new()
         }

@@ -113,9 +113,10 @@ fn file_then_environment_then_flags() {
     let environment = [("PLIMSOLL__DAEMON__SEED", "2"), ("PLIMSOLL__DAEMON__UNKNOWN_MAX", "2"), ("OTHER__DAEMON__LOG", "json")];
     let checked = read_with(&text, &["daemon.seed=3"], &environment).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!((checked.seed.0, checked.unknown_max, checked.log), (3, 2, LogStyle::Human));
-    let Endpoint::External { http, .. } = read_with(EXTERNAL, &[], &[("PLIMSOLL__VENUE__HYPERLIQUID__HTTP", "http://127.0.0.1:9/")])
-        .unwrap_or_else(|e| panic!("{e}"))
-        .endpoint
+    let Endpoint::External { http, .. } =
+        read_with(EXTERNAL, &[], &[("PLIMSOLL__VENUE__HYPERLIQUID__HTTP", "http://127.0.0.1:9/")])
+            .unwrap_or_else(|e| panic!("{e}"))
+            .endpoint
     else {
         panic!("embedded")
     };
@@ -393,9 +394,12 @@ fn defaults_of_a_plan_leave_a_remainder_rather_than_force_it() {
     assert_eq!((spec.end, spec.slippage_max, spec.display, spec.limit_px), (EndPolicy::Cancel, Ratio::bps(50), None, None));
 }
 
+/// A field, and a change that makes it wrong.
+type Spoilt = (&'static str, fn(&mut RawParent));
+
 #[test]
 fn every_field_of_a_plan_is_refused_by_name_and_nothing_is_rounded() {
-    let cases: &[(&str, fn(&mut RawParent))] = &[
+    let cases: &[Spoilt] = &[
         ("instrument", |p| p.instrument = "hyperliquid:btc".into()),
         ("side", |p| p.side = "Buy".into()),
         ("quantity", |p| p.quantity = "0".into()),
@@ -437,7 +441,7 @@ fn every_field_of_a_plan_is_refused_by_name_and_nothing_is_rounded() {
 
 #[test]
 fn fields_of_another_schedule_are_refused_not_ignored() {
-    let cases: &[(&str, fn(&mut RawParent))] = &[
+    let cases: &[Spoilt] = &[
         ("rate", |p| p.rate = Some("0.05".into())),
         ("complete", |p| p.complete = Some(true)),
         ("curve", |p| p.curve = vec![1, 2]),

@@ -4,10 +4,17 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use domain::plain_decimal;
+use domain::{SendOutcome, plain_decimal};
+use plimsoll_wire::hyperliquid::action::{Answer, OrderKind, OrderRequest, Signed, Tif};
 use plimsoll_wire::hyperliquid::conformance::{payload, signing};
+use plimsoll_wire::hyperliquid::info::{ClearinghouseState, Fill, FrontendOrder, InfoRequest, Meta, OrderStatus};
 use plimsoll_wire::hyperliquid::rules::{Market, check_px, check_sz};
-use plimsoll_wire::hyperliquid::stream::ServerFrame;
+use plimsoll_wire::hyperliquid::stream::{ClientFrame, ServerFrame};
+use plimsoll_wire::hyperliquid::{classify, decode};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 fn data(name: &str) -> String {
@@ -202,4 +209,86 @@ fn price_and_size_rules() {
         assert_eq!(json!(check_sz(decimal(case, "sz"), decimals(case)).is_ok()), case["valid"], "{case}");
     }
     assert_eq!((prices.len(), sizes.len()), (30, 5));
+}
+
+/// A payload with some bytes overwritten, one piece copied elsewhere, and an end cut off.
+fn mutated() -> impl Strategy<Value = (String, Vec<u8>)> {
+    let edits = prop::collection::vec((any::<Index>(), any::<u8>()), 0..5);
+    let splice = any::<Option<(Index, Index, Index)>>();
+    let cut = prop::option::weighted(0.3, any::<Index>());
+    let files = prop::sample::select(payloads());
+    (files, edits, splice, cut).prop_map(|((name, text), edits, splice, cut)| {
+        let mut bytes = text.into_bytes();
+        for (at, byte) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Some((from, len, to)) = splice {
+            let from = from.index(bytes.len());
+            let piece = bytes[from..from + len.index((bytes.len() - from).min(200))].to_vec();
+            let to = to.index(bytes.len());
+            bytes.splice(to..to, piece);
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        (name, bytes)
+    })
+}
+
+/// What decodes at all, encodes and decodes to the same.
+fn survives<T: DeserializeOwned + Serialize + PartialEq>(bytes: &[u8]) -> bool {
+    decode::<T>(bytes, "payload").map_or(true, |value| {
+        let again = serde_json::to_vec(&value).map(|bytes| decode::<T>(&bytes, "payload"));
+        again.is_ok_and(|again| again == Ok(value))
+    })
+}
+
+fn sent() -> Vec<OrderRequest> {
+    let order = OrderRequest {
+        asset: 0,
+        is_buy: true,
+        px: "100".parse().expect("a decimal"),
+        sz: "1".parse().expect("a decimal"),
+        reduce_only: false,
+        kind: OrderKind::Limit { tif: Tif::Gtc },
+        cloid: None,
+    };
+    vec![order; 3]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    /// FZ01, FZ02, FZ03: whatever the bytes, a value or a typed error, and never a rejection without a text for it.
+    #[test]
+    fn fz01_02_03_mutated_bytes_never_panic((name, bytes) in mutated()) {
+        let text = String::from_utf8_lossy(&bytes);
+        let result = payload(&name, &text);
+        prop_assert!(result.passed() || result.faults.iter().all(|fault| !fault.is_empty()));
+        if let Ok(frame) = ServerFrame::decode(&text) {
+            prop_assert_eq!(ServerFrame::decode(&frame.encode()), Ok(frame));
+        }
+        if let Ok(frame) = ClientFrame::decode(&text) {
+            prop_assert_eq!(ClientFrame::decode(&frame.encode()), Ok(frame));
+        }
+        if let Ok(signed) = decode::<Signed>(&bytes, "exchange") {
+            // nobody signed it, or somebody whom nobody knows
+            prop_assert!(signed.signers().map_or(true, |signers| !signers.is_empty()));
+        }
+        prop_assert!(survives::<InfoRequest>(&bytes));
+        prop_assert!(survives::<Meta>(&bytes));
+        prop_assert!(survives::<ClearinghouseState>(&bytes));
+        prop_assert!(survives::<Vec<Fill>>(&bytes));
+        prop_assert!(survives::<Vec<FrontendOrder>>(&bytes));
+        prop_assert!(survives::<OrderStatus>(&bytes));
+        if let Ok(answer) = decode::<Answer>(&bytes, "exchange") {
+            for outcome in classify::outcomes(&answer, &sent()) {
+                if let SendOutcome::Rejected(reject) = outcome {
+                    prop_assert!(classify::order(&reject.text) == Some(reject.kind));
+                    prop_assert!(matches!(answer, Answer::Err(_)) || text.contains("error"));
+                }
+            }
+        }
+    }
 }

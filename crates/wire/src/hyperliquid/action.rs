@@ -1158,3 +1158,6 @@ pub enum TwapOrderStatus {
     /// It was refused, with the venue's words.
     Error(String),
 }
+
+#[cfg(test)]
+mod tests;

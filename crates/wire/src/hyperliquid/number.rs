@@ -228,3 +228,6 @@ impl<'de> Deserialize<'de> for DecimalText {
         String::deserialize(d)?.parse().map_err(de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;

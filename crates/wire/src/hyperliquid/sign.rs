@@ -129,6 +129,11 @@ pub enum SignError {
 }
 
 /// A secret key. Cleared on drop; it has no `Debug`, no `Display`, no `Serialize` and no `Clone`.
+///
+/// ```compile_fail,E0277
+/// fn shown<T: std::fmt::Debug>() {}
+/// shown::<plimsoll_wire::hyperliquid::sign::Key>();
+/// ```
 pub struct Key {
     secret: SecretKey,
     address: Address,
@@ -490,3 +495,6 @@ pub fn order_body<'s>(
         .map_err(|e| SignError::Encode(e.to_string()))?;
     Ok(&scratch.json)
 }
+
+#[cfg(test)]
+mod tests;

@@ -905,3 +905,6 @@ pub struct OutcomeMetaUpdates {
     /// The changes; their shape is not settled.
     pub updates: Vec<Value>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! perf goal 8: a clearance must cost nothing beside the signature that follows it, and must not grow with the account.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use domain::{
+    AccountView, Book, Child, ChildNo, ClientKey, EndPolicy, Epoch, Expiry, Instrument, InstrumentId, Intent, JournalTag, Level,
+    Lots, MarketStatus, Marks, ParentId, ParentSpec, Placement, PositionView, PriceRule, Px, Qty, Ratio, Schedule, Side, Span,
+    Stamp, StreamHealth, StreamKind, Tif, Usd, Venue, margin,
+};
+use margin_guard::{Guard, Limits, RawLimits};
+use rust_decimal::Decimal;
+use secp256k1::{Message, Secp256k1, SecretKey};
+
+use crate::harness::{Case, Goal, Outcome, in_turn, ratios};
+
+/// Clearances measured at a time; their orders are freed again outside the measurement.
+const CLEARANCES: u32 = 32;
+/// Just under the most that the limits allow at one venue.
+const WORKING: u32 = 900;
+
+pub fn run(rounds: usize) -> Vec<Outcome> {
+    let mut one = Bench::new(1, 0);
+    let mut many = Bench::new(500, 0);
+    let mut crowded = Bench::new(1, WORKING);
+    let curve = Secp256k1::signing_only();
+    let secret = SecretKey::from_byte_array([0x41; 32]).unwrap();
+    let mut digest = [7_u8; 32];
+    let mut cases = [
+        Case::timed(CLEARANCES, || one.clearances()),
+        Case::timed(CLEARANCES, || many.clearances()),
+        Case::timed(CLEARANCES, || crowded.clearances()),
+        Case::whole(|| {
+            digest[0] = digest[0].wrapping_add(1);
+            black_box(curve.sign_ecdsa_recoverable(Message::from_digest(black_box(digest)), &secret));
+        }),
+    ];
+    let times = in_turn(rounds, &mut cases);
+    vec![
+        Outcome::of("clearance with 1 position", "ns", Goal::AtMost(250.0), times[0].clone()),
+        Outcome::of(
+            "clearance with 1 position / the signature that follows it",
+            "x",
+            Goal::AtMost(0.01),
+            ratios(&times[0], &times[3]),
+        ),
+        Outcome::of("clearance with 500 positions / with 1", "x", Goal::AtMost(1.3), ratios(&times[1], &times[0])),
+        Outcome::of(
+            format!("clearance with {WORKING} working orders / with none"),
+            "x",
+            Goal::AtMost(1.3),
+            ratios(&times[2], &times[0]),
+        ),
+    ]
+}
+
+struct Bench {
+    guard: Guard,
+    markets: Vec<InstrumentId>,
+    now: Stamp,
+    child: u32,
+}
+
+impl Bench {
+    fn new(positions: usize, working: u32) -> Bench {
+        let markets: Vec<InstrumentId> =
+            (0..positions).map(|n| InstrumentId::new(Venue::Hyperliquid, &format!("M{n}")).unwrap()).collect();
+        let text = |n: u64| Some(n.to_string().as_str().into());
+        let limits = Limits::check(RawLimits {
+            allow: markets.iter().map(ToString::to_string).collect(),
+            market_notional_max_usd: text(100_000_000),
+            venue_notional_max_usd: text(1_000_000_000),
+            leverage_max: text(100),
+            cover_min: text(1),
+            open_orders_per_market_max: text(1_000),
+            open_orders_per_venue_max: text(1_000),
+            venue_messages_per_min_max: text(60_000),
+            venue_burst_max: text(10_000),
+            parent_messages_per_min_max: text(60_000),
+            parent_burst_max: text(10_000),
+            ..RawLimits::default()
+        });
+        let mut guard = Guard::new(limits.unwrap());
+        for id in &markets {
+            guard.set_instrument(&instrument(*id));
+            guard.set_position(*id, Lots(100));
+        }
+        guard.set_clock_offset(Venue::Hyperliquid, 0);
+        for kind in [StreamKind::Market, StreamKind::Account] {
+            guard.set_stream(Venue::Hyperliquid, kind, StreamHealth::Up);
+        }
+        guard.set_ready(true);
+        let mut bench = Bench { guard, markets, now: Stamp { mono: 1_000_000_000, wall_ms: 1_700_000_000_000 }, child: 0 };
+        bench.observe();
+        bench.guard.register_parent(bench.now, &parent(bench.markets[0]), Px(618_000));
+        for _ in 0..working {
+            let intent = bench.intent();
+            bench.guard.adopt(&intent, intent.child.qty);
+        }
+        bench.guard.verify().unwrap();
+        bench
+    }
+
+    /// Everything fresh, as the streams would keep it.
+    fn observe(&mut self) {
+        let at = self.now;
+        for id in &self.markets {
+            let level = |px| Level { px: Px(px), qty: Qty(1_000_000) };
+            let (bids, asks) = (vec![level(617_990)], vec![level(618_010)]);
+            self.guard.observe_book(&Book { instrument: *id, bids, asks, venue_ms: at.wall_ms, at });
+            let px = Px(618_000);
+            let marks = Marks { instrument: *id, mark: px, oracle: px, funding_hourly: None, open_interest: None, at };
+            self.guard.observe_marks(&marks);
+        }
+        let positions = self.markets.iter().map(|id| PositionView {
+            instrument: *id,
+            lots: Lots(100),
+            leverage: 20,
+            leverage_max: 40,
+            isolated_margin: None,
+        });
+        let account = AccountView {
+            venue: Venue::Hyperliquid,
+            equity: Usd::whole(100_000_000),
+            maintenance: Usd::whole(1_000),
+            initial: Usd::whole(2_000),
+            withdrawable: Usd::whole(99_000_000),
+            positions: positions.collect(),
+            venue_ms: at.wall_ms,
+            at,
+        };
+        self.guard.observe_account(&account);
+    }
+
+    fn intent(&mut self) -> Intent {
+        self.child += 1;
+        let (parent, no) = (ParentId(1), ChildNo(self.child));
+        let child = Child {
+            parent,
+            no,
+            instrument: self.markets[0],
+            side: Side::Buy,
+            qty: Qty(100),
+            px: Px(617_990),
+            tif: Tif::PostOnly,
+            reduce_only: false,
+        };
+        let key = ClientKey::derive(JournalTag(1), Epoch(1), parent, no);
+        Intent { key, child, nonce: self.now.wall_ms, expiry: Expiry::AtMs(self.now.wall_ms + 10_000) }
+    }
+
+    fn clearances(&mut self) -> Duration {
+        // Time for the message budget to refill, then fresh data for the new moment.
+        self.now.mono += 100_000_000;
+        self.now.wall_ms += 100;
+        self.observe();
+        let intents: Vec<Intent> = (0..CLEARANCES).map(|_| self.intent()).collect();
+        let mut cleared = Vec::with_capacity(intents.len());
+        let start = Instant::now();
+        for intent in &intents {
+            cleared.push(black_box(self.guard.clear(self.now, black_box(*intent))));
+        }
+        let took = start.elapsed();
+        for (intent, verdict) in intents.iter().zip(cleared) {
+            assert!(verdict.is_ok(), "the benchmark's order lies inside its limits: {verdict:?}");
+            self.guard.gone(intent.key);
+        }
+        took
+    }
+}
+
+fn parent(instrument: InstrumentId) -> ParentSpec {
+    ParentSpec {
+        id: ParentId(1),
+        instrument,
+        side: Side::Buy,
+        qty: Qty(1_000_000),
+        schedule: Schedule::Twap { slices: 10 },
+        placement: Placement::Passive,
+        display: None,
+        horizon: Span::secs(3_600),
+        limit_px: None,
+        slippage_max: Ratio::bps(50),
+        end: EndPolicy::Cancel,
+        reduce_only: false,
+        note: String::new(),
+    }
+}
+
+fn instrument(id: InstrumentId) -> Instrument {
+    Instrument {
+        id,
+        venue_asset: 0,
+        tick: Decimal::new(1, 1),
+        lot: Decimal::new(1, 5),
+        price_rule: PriceRule::SignificantFigures(5),
+        qty_min: Qty(1),
+        notional_min: Usd::whole(10),
+        leverage_max: 40,
+        margin: margin::MarginTable::flat(40),
+        status: MarketStatus::Open,
+        isolated_only: false,
+    }
+}

@@ -4,13 +4,19 @@ use std::collections::BTreeSet;
 
 use super::{Fault, Tree};
 
+/// The reference: what it explains, the other files need not explain again.
+const REFERENCE: &str = "config/default.toml";
+
 /// A key counts as documented if a comment stands on the line above it or at its end, or if the same key of the same table was
-/// documented earlier in the file (rows of a list need it once).
+/// documented earlier in the file (rows of a list need it once) or in `config/default.toml`.
 pub fn documented(tree: &Tree, faults: &mut Vec<Fault>) {
-    for (path, file) in &tree.files {
+    let text_of = |path: &str| tree.files.get(path).and_then(|file| file.text.as_deref()).unwrap_or_default();
+    let mut reference = BTreeSet::new();
+    undocumented(text_of(REFERENCE), &mut reference);
+    for path in tree.files.keys() {
         if path.starts_with("config/") && path.ends_with(".toml") {
-            let text = file.text.as_deref().unwrap_or_default();
-            faults.extend(undocumented(text).into_iter().map(|(line, key)| Fault {
+            let mut known = if path == REFERENCE { BTreeSet::new() } else { reference.clone() };
+            faults.extend(undocumented(text_of(path), &mut known).into_iter().map(|(line, key)| Fault {
                 place: format!("{path}:{line}"),
                 rule: "config",
                 what: format!("{key} wants a comment above it or beside it: meaning, unit, what happens at the limit"),
@@ -19,9 +25,9 @@ pub fn documented(tree: &Tree, faults: &mut Vec<Fault>) {
     }
 }
 
-fn undocumented(text: &str) -> Vec<(usize, String)> {
+/// Line and name of each key without a word about it; adds those with one to `known`.
+fn undocumented(text: &str, known: &mut BTreeSet<String>) -> Vec<(usize, String)> {
     let mut missing = Vec::new();
-    let mut known = BTreeSet::new();
     let mut table = String::new();
     let mut after_comment = false;
     // Inside a value that goes over several lines: open brackets, or a text in triple quotes.

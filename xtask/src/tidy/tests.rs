@@ -209,4 +209,9 @@ name = \"c\"
     let bad = "# a\na = 1\nb = \"#no comment\"\n\n[t]\na = 2\n# ---\nc = 3\n";
     expect(&[("config/x.toml", bad)], &["config/x.toml:3: config", "config/x.toml:6: config", "config/x.toml:8: config"]);
     expect(&[("elsewhere/x.toml", bad)], &[]);
+    // What the reference explains, an example need not.
+    expect(
+        &[("config/default.toml", good), ("config/x.toml", "venue = 1\n[limits]\nrate = 2\nnew = 3\n")],
+        &["config/x.toml:4: config"],
+    );
 }

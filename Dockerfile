@@ -20,6 +20,11 @@ USER 65532:65532
 # The journal and the operator's socket; the only place that is written to. Everything else may be mounted read-only.
 VOLUME ["/var/lib/plimsoll"]
 WORKDIR /var/lib/plimsoll
+# The embedded paper venue, until another configuration is named.
+ENV PLIMSOLL_CONFIG=/usr/share/plimsoll/config/default.toml \
+    PLIMSOLL__DAEMON__STATE_DIR=/var/lib/plimsoll \
+    PLIMSOLL__DAEMON__LOG=json
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=4 CMD ["/usr/local/bin/plimsoll", "status"]
 ENTRYPOINT ["/usr/local/bin/plimsoll"]
 CMD ["run"]

@@ -404,7 +404,6 @@ impl Reader for AccountReader {
         .into()
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "channels that were not subscribed to")]
     fn read(&mut self, frame: &str) -> Heard {
         match ServerFrame::decode(frame) {
             Ok(ServerFrame::OrderUpdates(updates)) => self.orders(&updates),

@@ -212,8 +212,9 @@ impl Config {
             fault("markets", &self.markets.len().to_string(), "1 to 200 markets");
         }
         let bounded = |value: u32, max: u32| (1..=max).contains(&value);
-        if !bounded(self.weight_per_minute, WEIGHT_PER_MINUTE_MAX) || self.weight_per_minute < 200 {
-            fault("weight_per_minute", &self.weight_per_minute.to_string(), "200 to 1200, the venue's limit per address");
+        // the start-up checks alone take some 210, and reads may use 60 % of it
+        if !bounded(self.weight_per_minute, WEIGHT_PER_MINUTE_MAX) || self.weight_per_minute < 400 {
+            fault("weight_per_minute", &self.weight_per_minute.to_string(), "400 to 1200, the venue's limit per address");
         }
         if !bounded(self.connects_per_minute, CONNECTS_PER_MINUTE_MAX) || self.connects_per_minute < 6 {
             fault("connects_per_minute", &self.connects_per_minute.to_string(), "6 to 30, the venue's limit per address");

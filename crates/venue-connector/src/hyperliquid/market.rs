@@ -397,20 +397,19 @@ impl Reader for MarketReader {
             .collect()
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "channels that were not subscribed to")]
     fn read(&mut self, frame: &str) -> Heard {
         // nearly every frame is a book; the scanner declines whatever it is not sure of
-        if scan_l2_book(frame.as_bytes(), &mut self.fixed) {
+        if scan_l2_book(frame.as_bytes(), &mut self.fixed).is_some() {
             return self.depth();
         }
         match ServerFrame::decode(frame) {
-            Ok(ServerFrame::L2Book(book)) => match book_via_serde(&book) {
-                Some(fixed) => {
+            Ok(ServerFrame::L2Book(_)) => match book_via_serde(frame) {
+                Ok(fixed) => {
                     self.fixed = fixed;
                     self.depth()
                 }
-                None => {
-                    self.shared.counters.malformed("l2Book levels", "more than eight decimals, or too large");
+                Err(malformed) => {
+                    self.shared.counters.malformed(&malformed.what, &malformed.detail);
                     Heard::Life
                 }
             },

@@ -1,4 +1,4 @@
-//! Hyperliquid (HyperCore) as a client: `docs/venues/hyperliquid.md` has the venue's rules.
+//! Hyperliquid (HyperCore) as a client.
 //!
 //! * `startup`: what must be true before the first order, and the markets' rules.
 //! * `orders`: placing, cancelling, burning nonces, and what an answer means.
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use domain::{ClientKey, Fact, Instrument, InstrumentId, OrderReport, Prng, VenueOrderId, VenueSnapshot};
 use margin_guard::Released;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::hyperliquid::Address;
@@ -77,6 +77,7 @@ pub struct Connector {
     shared: Arc<Shared>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    fallen: watch::Receiver<Option<&'static str>>,
 }
 
 pub(crate) struct Shared {
@@ -163,6 +164,17 @@ impl Connector {
         self.shared.gauges()
     }
 
+    /// Waits until one of the connector's tasks ends without having been told to, which is a fault of the program: the daemon
+    /// must not go on half alive. Pending for ever otherwise. Returns the task's name.
+    pub async fn failed(&self) -> &'static str {
+        let mut fallen = self.fallen.clone();
+        match fallen.wait_for(Option::is_some).await.map(|name| *name) {
+            Ok(Some(name)) => name,
+            // every task has ended, none of them unasked
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
     /// Closes the streams and waits for their tasks. Orders and cancels that are under way are not interrupted: they belong
     /// to whoever called.
     ///
@@ -191,6 +203,8 @@ impl OrderPort for Connector {
 }
 
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a test names what it expects and fails on the rest")]
 mod stub;
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a test names what it expects and fails on the rest")]
 mod tests;

@@ -6,7 +6,7 @@ mod post;
 
 use std::time::Duration;
 
-use domain::{Expiry, Fact, InstrumentId, Intent, Reject, RejectKind, SendOutcome, Stamp, VenueOrderId};
+use domain::{Expiry, Fact, InstrumentId, Intent, Reject, RejectKind, SendOutcome, VenueOrderId};
 use futures_util::future::join_all;
 use margin_guard::Released;
 use tracing::{debug, error, warn};
@@ -51,19 +51,18 @@ async fn place_intents(shared: &Shared, orders: impl IntoIterator<Item = Intent>
 }
 
 async fn place_action(shared: &Shared, intents: Vec<Intent>) {
-    let now = (shared.clock)();
-    let (intents, requests) = encode(shared, intents).await;
-    if intents.is_empty() {
-        return;
+    let (intents, requests, unfit) = encode(shared, intents);
+    if !intents.is_empty() {
+        let outcomes = match admit(shared, &intents) {
+            Err(reject) => vec![SendOutcome::Rejected(reject); intents.len()],
+            Ok(expires) => {
+                let action = Action::Order(Order { orders: requests, grouping: Grouping::Na, builder: None });
+                outcomes(&intents, send_order(shared, &action, intents[0].nonce, expires).await)
+            }
+        };
+        report(shared, intents.into_iter().zip(outcomes)).await;
     }
-    let outcomes = match admit(shared, now, &intents) {
-        Err(reject) => intents.iter().map(|_| SendOutcome::Rejected(reject.clone())).collect(),
-        Ok(expires) => {
-            let action = Action::Order(Order { orders: requests, grouping: Grouping::Na, builder: None });
-            outcomes(&intents, send_order(shared, &action, intents[0].nonce, expires).await)
-        }
-    };
-    report(shared, &intents, outcomes).await;
+    report(shared, unfit).await;
 }
 
 /// Replaces a working order.
@@ -72,10 +71,10 @@ pub(super) async fn modify(shared: &Shared, order: VenueOrderId, to: Released) {
 }
 
 async fn replace(shared: &Shared, order: VenueOrderId, to: Intent) {
-    let (intents, requests) = encode(shared, vec![to]).await;
+    let (intents, requests, unfit) = encode(shared, vec![to]);
+    report(shared, unfit).await;
     let (Some(intent), Some(request)) = (intents.first(), requests.into_iter().next()) else { return };
-    let now = (shared.clock)();
-    let outcomes = match (admit(shared, now, &intents), order) {
+    let outcomes = match (admit(shared, &intents), order) {
         (Err(reject), _) => vec![SendOutcome::Rejected(reject)],
         (Ok(_), VenueOrderId::Text(text)) => {
             vec![not_sent(RejectKind::Malformed, format!("{text} is not an order number of this venue"))]
@@ -87,13 +86,16 @@ async fn replace(shared: &Shared, order: VenueOrderId, to: Intent) {
             outcomes(&intents, send_order(shared, &action, intent.nonce, expires).await)
         }
     };
-    report(shared, &intents, outcomes).await;
+    report(shared, intents.into_iter().zip(outcomes)).await;
 }
 
-/// Splits off what cannot be written in the venue's form, and answers for it.
-async fn encode(shared: &Shared, intents: Vec<Intent>) -> (Vec<Intent>, Vec<OrderRequest>) {
+/// What cannot be written in the venue's form, answered for.
+type Unfit = Vec<(Intent, SendOutcome)>;
+
+fn encode(shared: &Shared, intents: Vec<Intent>) -> (Vec<Intent>, Vec<OrderRequest>, Unfit) {
     let mut good = Vec::with_capacity(intents.len());
     let mut requests = Vec::with_capacity(intents.len());
+    let mut unfit = Vec::new();
     for intent in intents {
         match order_request(&shared.markets, &intent) {
             Ok(request) => {
@@ -102,11 +104,11 @@ async fn encode(shared: &Shared, intents: Vec<Intent>) -> (Vec<Intent>, Vec<Orde
             }
             Err(why) => {
                 error!(key = %intent.key, why, "an order cannot be written in the venue's form; it was not sent");
-                report(shared, &[intent], vec![not_sent(RejectKind::Malformed, why)]).await;
+                unfit.push((intent, not_sent(RejectKind::Malformed, why)));
             }
         }
     }
-    (good, requests)
+    (good, requests, unfit)
 }
 
 /// The wire form of an order: a pure function of the intent and the market's pinned rules.
@@ -123,7 +125,8 @@ fn order_request(markets: &Universe, intent: &Intent) -> Result<OrderRequest, St
 }
 
 /// Checks that need no venue and books the budgets; the expiry of the action, the earliest of its orders'.
-fn admit(shared: &Shared, now: Stamp, intents: &[Intent]) -> Result<u64, Reject> {
+fn admit(shared: &Shared, intents: &[Intent]) -> Result<u64, Reject> {
+    let now = (shared.clock)();
     let refuse = |kind, text: String| Reject { kind, text: format!("not sent: {text}") };
     if intents.len() > ORDERS_MAX {
         return Err(refuse(RejectKind::Malformed, format!("{} orders in one action; the venue takes 200", intents.len())));
@@ -191,9 +194,8 @@ fn sign<'s>(
 }
 
 /// Tells the desk, exactly once for each order.
-async fn report(shared: &Shared, intents: &[Intent], outcomes: Vec<SendOutcome>) {
-    assert_eq!(intents.len(), outcomes.len(), "invariant: one outcome for each order");
-    for (intent, outcome) in intents.iter().zip(outcomes) {
+async fn report(shared: &Shared, outcomes: impl IntoIterator<Item = (Intent, SendOutcome)>) {
+    for (intent, outcome) in outcomes {
         match &outcome {
             SendOutcome::Acked { order, .. } => {
                 if let Some(VenueOrderId::Number(oid)) = order {
@@ -383,4 +385,5 @@ pub(super) enum ProofError {
 }
 
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a test names what it expects and fails on the rest")]
 mod tests;

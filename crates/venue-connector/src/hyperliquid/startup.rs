@@ -1,15 +1,16 @@
 //! What must be true before the first order, and what runs afterwards: the streams and the polls.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use domain::{Fact, Instrument, Prng, SpecFault, Usd, Venue};
-use tokio::sync::mpsc;
+use domain::{Fact, Instrument, Prng, Seed, SpecFault, Usd, Venue};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use wire::hyperliquid::info::{Abstraction, ActiveAssetData, ExtraAgent, InfoRequest, Leverage, Meta, UserRateLimit, UserRole};
 use wire::hyperliquid::sign::Key;
 use wire::hyperliquid::{Address, User};
@@ -23,7 +24,7 @@ use super::market::{self, MarketReader, Universe};
 use super::nonce::NonceSource;
 use super::orders::{self, LeverageError, ProofError};
 use super::read::{How, ReadError, Reads};
-use super::stream::{Link, Pacer};
+use super::stream::{LinkParts, Pacer};
 use super::{Connector, FACTS_MAX, Resume, Shared, Started};
 use crate::feed::market_feed;
 use crate::port::{Clock, Next};
@@ -31,8 +32,12 @@ use crate::port::{Clock, Next};
 /// Clock offsets that are alarming, and that refuse to start: orders expire by the venue's clock, nonces must be near it.
 const OFFSET_ALARM_MS: i64 = 250;
 const OFFSET_MAX_MS: i64 = 500;
+/// The longest round trip that a reading of the clock may take to count.
+const CLOCK_TRIP_MAX: Duration = Duration::from_secs(1);
 /// Readings of the clock at start; the one with the shortest round trip counts.
 const CLOCK_PROBES: usize = 3;
+/// With many markets the checks take more weight than one minute has: the next minute has it.
+const START_PATIENCE: Duration = Duration::from_secs(75);
 /// An agent that ends sooner than this is worth a warning each start.
 const AGENT_WARNING_MS: u64 = 7 * 86_400_000;
 /// Nonces of an earlier process may lie this far above the venue's clock: its own offset and a burst.
@@ -199,7 +204,7 @@ pub(super) async fn start(config: Config, key: Key, clock: Clock, jitter: Prng, 
         counters: Arc::clone(&counters),
     };
     let timeout = config.timing.read;
-    let how = How { purpose: Purpose::Recover, lane: Lane::Read, timeout, patience: Duration::ZERO };
+    let how = How { purpose: Purpose::Recover, lane: Lane::Read, timeout, patience: START_PATIENCE };
 
     let clock_offset_ms = clock_offset(&reads, how).await?;
     counters.clock_offset_ms.store(clock_offset_ms, Ordering::Relaxed);
@@ -255,10 +260,9 @@ pub(super) async fn start(config: Config, key: Key, clock: Clock, jitter: Prng, 
     for warning in &warnings {
         warn!(warning, "start-up check");
     }
-    let (tasks, stop) = spawn(&shared, &traded, post_reader, jitter, resume);
-    info!(account = %shared.config.account, %signer, ?role, clock_offset_ms, markets = traded.len(), "hyperliquid connector started");
     let report = StartReport { clock_offset_ms, signer, role, agent_valid_until_ms, warnings };
-    let connector = Connector { shared, tasks, stop };
+    info!(account = %shared.config.account, %signer, ?role, clock_offset_ms, markets = traded.len(), "hyperliquid connector started");
+    let connector = spawn(shared, &traded, post_reader, jitter, resume);
     Ok(Started { connector, instruments: traded, others, market, account, report })
 }
 
@@ -284,7 +288,8 @@ fn split_markets(config: &Config, meta: &Meta, counters: &Counters) -> Result<(V
     let mut traded = Vec::with_capacity(config.markets.len());
     for wanted in &config.markets {
         let Some(found) = described.remove(&wanted.name) else {
-            let near = described.keys().find(|name| name.eq_ignore_ascii_case(&wanted.name)).cloned();
+            let near =
+                meta.universe.iter().map(|entry| &entry.name).find(|name| name.eq_ignore_ascii_case(&wanted.name)).cloned();
             return Err(StartError::NoMarket { name: wanted.name.clone(), near });
         };
         let instrument = found.map_err(StartError::BadMarket)?;
@@ -424,40 +429,63 @@ fn cap(budget: &UserRateLimit) -> u64 {
 }
 
 fn spawn(
-    shared: &Arc<Shared>,
+    shared: Arc<Shared>,
     traded: &[Instrument],
     post_reader: orders::PostReader,
     mut jitter: Prng,
     resume: Resume,
-) -> (TaskTracker, CancellationToken) {
-    let tasks = TaskTracker::new();
-    let stop = CancellationToken::new();
+) -> Connector {
+    let (fell, fallen) = watch::channel(None);
+    let crew = Crew { tasks: TaskTracker::new(), stop: CancellationToken::new(), fell };
     let pacer = Arc::new(Pacer::new(shared.config.connects_per_minute));
-    let mut fork = |name: &str| domain::Seed(jitter.next_u64()).fork(name);
-    let market = Link {
-        reader: MarketReader::new(Arc::clone(shared), traded),
-        shared: Arc::clone(shared),
+    let mut link = |name| LinkParts {
+        shared: Arc::clone(&shared),
         pacer: Arc::clone(&pacer),
-        jitter: fork("market"),
-        stop: stop.clone(),
+        jitter: Seed(jitter.next_u64()).fork(name),
+        stop: crew.stop.clone(),
     };
-    tasks.spawn(market.run());
-    let account = Link {
-        reader: AccountReader::new(Arc::clone(shared), resume.fundings_since_ms),
-        shared: Arc::clone(shared),
-        pacer: Arc::clone(&pacer),
-        jitter: fork("account"),
-        stop: stop.clone(),
-    };
-    tasks.spawn(account.run());
+    crew.spawn("market stream", link("market").with(MarketReader::new(Arc::clone(&shared), traded)).run());
+    crew.spawn("account stream", link("account").with(AccountReader::new(Arc::clone(&shared), resume.fundings_since_ms)).run());
     if shared.config.order_route == OrderRoute::Ws {
-        let posts = Link { reader: post_reader, shared: Arc::clone(shared), pacer, jitter: fork("posts"), stop: stop.clone() };
-        tasks.spawn(posts.run());
+        crew.spawn("posts", link("posts").with(post_reader).run());
     }
-    tasks.spawn(poll_account(Arc::clone(shared), stop.clone()));
-    tasks.spawn(poll_clock(Arc::clone(shared), stop.clone()));
-    tasks.spawn(poll_rules(Arc::clone(shared), stop.clone()));
-    (tasks, stop)
+    crew.spawn("account poll", poll_account(Arc::clone(&shared), crew.stop.clone()));
+    crew.spawn("clock poll", poll_clock(Arc::clone(&shared), crew.stop.clone()));
+    crew.spawn("rules poll", poll_rules(Arc::clone(&shared), crew.stop.clone()));
+    Connector { shared, tasks: crew.tasks, stop: crew.stop, fallen }
+}
+
+/// The connector's tasks. All of them are critical: one that ends unasked raises the alarm.
+struct Crew {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    fell: watch::Sender<Option<&'static str>>,
+}
+
+impl Crew {
+    fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let alarm = Alarm { name, stop: self.stop.clone(), fell: self.fell.clone() };
+        self.tasks.spawn(async move {
+            let _alarm = alarm;
+            task.await;
+        });
+    }
+}
+
+/// Speaks up when it is dropped early, also by a panic.
+struct Alarm {
+    name: &'static str,
+    stop: CancellationToken,
+    fell: watch::Sender<Option<&'static str>>,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if !self.stop.is_cancelled() {
+            error!(task = self.name, "a task of the connector ended unasked");
+            self.fell.send_replace(Some(self.name));
+        }
+    }
 }
 
 fn refresh(shared: &Shared, lane: Lane) -> How {
@@ -485,29 +513,31 @@ async fn poll_account(shared: Arc<Shared>, stop: CancellationToken) {
     }
 }
 
-/// Reads the venue's clock, by the order and the cancel connections in turn: that keeps both of them open.
+/// Reads the venue's clock by the connections of orders and of cancels, which keeps both of them open. The reading with the
+/// shorter round trip counts.
 async fn poll_clock(shared: Arc<Shared>, stop: CancellationToken) {
     // the first fact follows at once: the desk trades only with a known offset
     let mut wait = Duration::ZERO;
-    let mut lanes = [Lane::Order, Lane::Cancel].into_iter().cycle();
     while pause(&stop, wait).await {
         wait = shared.config.timing.clock_poll;
-        let Some(lane) = lanes.next() else { return };
-        match shared.reads.clock_offset(refresh(&shared, lane)).await {
-            Ok((offset_ms, trip)) => {
-                // a slow answer says little: its reading can be wrong by half the trip
-                if trip > Duration::from_secs(1) {
-                    continue;
-                }
-                shared.counters.clock_offset_ms.store(offset_ms, Ordering::Relaxed);
-                if offset_ms.abs() > OFFSET_ALARM_MS {
-                    warn!(offset_ms, "the venue's clock differs from ours");
-                }
-                if !deliver(&shared, &stop, Fact::ClockOffset(Venue::Hyperliquid, offset_ms)).await {
-                    return;
-                }
+        let by = |lane| shared.reads.clock_offset(refresh(&shared, lane));
+        let readings = futures_util::future::join(by(Lane::Order), by(Lane::Cancel)).await;
+        let mut best: Option<(i64, Duration)> = None;
+        for reading in [readings.0, readings.1] {
+            match reading {
+                Ok(new) if best.is_none_or(|(_, shortest)| new.1 < shortest) => best = Some(new),
+                Ok(_) => {}
+                Err(e) => warn!(error = %e, "the venue's clock could not be read"),
             }
-            Err(e) => warn!(error = %e, "the venue's clock could not be read"),
+        }
+        // a slow answer says little: its reading can be wrong by half the trip
+        let Some((offset_ms, _)) = best.filter(|(_, trip)| *trip <= CLOCK_TRIP_MAX) else { continue };
+        shared.counters.clock_offset_ms.store(offset_ms, Ordering::Relaxed);
+        if offset_ms.abs() > OFFSET_ALARM_MS {
+            warn!(offset_ms, "the venue's clock differs from ours");
+        }
+        if !deliver(&shared, &stop, Fact::ClockOffset(Venue::Hyperliquid, offset_ms)).await {
+            return;
         }
     }
 }

@@ -124,11 +124,26 @@ pub(super) fn backoff(failures: u32, base: Duration, max: Duration, jitter: &mut
 
 /// Keeps one socket alive until `stop`.
 pub(super) struct Link<R> {
-    pub reader: R,
+    reader: R,
+    shared: Arc<Shared>,
+    pacer: Arc<Pacer>,
+    jitter: Prng,
+    stop: CancellationToken,
+}
+
+/// A [`Link`] without its reader.
+pub(super) struct LinkParts {
     pub shared: Arc<Shared>,
     pub pacer: Arc<Pacer>,
     pub jitter: Prng,
     pub stop: CancellationToken,
+}
+
+impl LinkParts {
+    pub(super) fn with<R: Reader>(self, reader: R) -> Link<R> {
+        let LinkParts { shared, pacer, jitter, stop } = self;
+        Link { reader, shared, pacer, jitter, stop }
+    }
 }
 
 enum End {

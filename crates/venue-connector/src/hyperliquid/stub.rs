@@ -429,9 +429,40 @@ pub(super) async fn try_start(config: Config) -> Result<Started, StartError> {
     Connector::start(config, key(), clock(), Seed(7).fork("test"), Resume::default()).await
 }
 
+/// A started connector, and the market facts that were taken from its feed but not asked for yet.
+#[derive(Debug)]
+pub(super) struct Rig {
+    started: Started,
+    stash: VecDeque<Fact>,
+}
+
+impl From<Started> for Rig {
+    fn from(started: Started) -> Rig {
+        Rig { started, stash: VecDeque::new() }
+    }
+}
+
+impl std::ops::Deref for Rig {
+    type Target = Started;
+    fn deref(&self) -> &Started {
+        &self.started
+    }
+}
+
+impl std::ops::DerefMut for Rig {
+    fn deref_mut(&mut self) -> &mut Started {
+        &mut self.started
+    }
+}
+
+/// Starts, without waiting for the streams.
+pub(super) async fn launch(config: Config) -> Rig {
+    Rig::from(try_start(config).await.unwrap_or_else(|e| panic!("{e}")))
+}
+
 /// Starts and waits until both streams are up.
-pub(super) async fn start(config: Config) -> Started {
-    let mut started = try_start(config).await.unwrap_or_else(|e| panic!("{e}"));
+pub(super) async fn start(config: Config) -> Rig {
+    let mut started = launch(config).await;
     wait_account(&mut started, |f| *f == Fact::Stream(Venue::Hyperliquid, StreamKind::Account, StreamHealth::Up)).await;
     wait_market(&mut started, |f| *f == Fact::Stream(Venue::Hyperliquid, StreamKind::Market, StreamHealth::Up)).await;
     started
@@ -441,7 +472,7 @@ pub(super) async fn start(config: Config) -> Started {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The first account fact that `wanted` takes; everything before it is skipped and returned.
-pub(super) async fn wait_account(started: &mut Started, wanted: impl Fn(&Fact) -> bool) -> (Fact, Vec<Fact>) {
+pub(super) async fn wait_account(started: &mut Rig, wanted: impl Fn(&Fact) -> bool) -> (Fact, Vec<Fact>) {
     let mut skipped = Vec::new();
     let search = async {
         while let Some(fact) = started.account.recv().await {
@@ -459,20 +490,21 @@ pub(super) async fn wait_account(started: &mut Started, wanted: impl Fn(&Fact) -
     }
 }
 
-pub(super) async fn wait_market(started: &mut Started, wanted: impl Fn(&Fact) -> bool) -> (Fact, Vec<Fact>) {
+pub(super) async fn wait_market(rig: &mut Rig, wanted: impl Fn(&Fact) -> bool) -> (Fact, Vec<Fact>) {
     let mut skipped = Vec::new();
     let search = async {
         loop {
-            let mut batch = Vec::new();
-            if started.market.recv_many(&mut batch).await == 0 {
-                return None;
-            }
-            for fact in batch {
+            while let Some(fact) = rig.stash.pop_front() {
                 if wanted(&fact) {
                     return Some(fact);
                 }
                 skipped.push(fact);
             }
+            let mut batch = Vec::new();
+            if rig.started.market.recv_many(&mut batch).await == 0 {
+                return None;
+            }
+            rig.stash.extend(batch);
         }
     };
     match tokio::time::timeout(PATIENCE, search).await {

@@ -96,24 +96,24 @@ struct Sent {
 async fn send_until(shared: &Shared, targets: &[Target], deadline: Instant) -> Sent {
     let mut verdicts = vec![Verdict::Open; targets.len()];
     let mut last_failure = None;
-    // ranges of `targets` still to be answered; halves of halves: never more than `targets.len()` of them
-    let mut open = vec![0..targets.len()];
+    // parts of `targets` still to be answered, from and to; halves of halves: never more than `targets.len()` of them
+    let mut open = vec![(0, targets.len())];
     let mut wait = RETRY_FIRST;
     let mut duplicates = 0_u32;
-    while let Some(range) = open.pop() {
-        if range.is_empty() {
+    while let Some((from, to)) = open.pop() {
+        if from == to {
             continue;
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            add(&shared.counters.cancels_unanswered, range.len());
+            add(&shared.counters.cancels_unanswered, to - from);
             continue;
         }
-        let batch = &targets[range.clone()];
+        let batch = &targets[from..to];
         let step = match attempt(shared, batch, left).await {
             Err(Failure::NoBudget(spent)) => Step::Retry(format!("not sent: {spent}")),
             Ok(Answer::Ok(Response::Cancel(statuses))) if statuses.len() == batch.len() => {
-                for (verdict, status) in verdicts[range.clone()].iter_mut().zip(&statuses) {
+                for (verdict, status) in verdicts[from..to].iter_mut().zip(&statuses) {
                     *verdict = judge(status);
                 }
                 if let Some(CancelStatus::Error(text)) = statuses.iter().find(|s| judge(s) == Verdict::Open) {
@@ -139,13 +139,13 @@ async fn send_until(shared: &Shared, targets: &[Target], deadline: Instant) -> S
             Step::Answered => wait = RETRY_FIRST,
             Step::Now(why) => {
                 last_failure = Some(why);
-                open.push(range);
+                open.push((from, to));
             }
-            Step::Split(why) if range.len() > 1 => {
+            Step::Split(why) if to - from > 1 => {
                 last_failure = Some(why);
-                let middle = range.start + range.len() / 2;
-                open.push(middle..range.end);
-                open.push(range.start..middle);
+                let middle = from + (to - from) / 2;
+                open.push((middle, to));
+                open.push((from, middle));
             }
             Step::Split(why) | Step::GiveUp(why) => {
                 warn!(why, "the venue refused a cancel");
@@ -153,7 +153,7 @@ async fn send_until(shared: &Shared, targets: &[Target], deadline: Instant) -> S
             }
             Step::Retry(why) => {
                 last_failure = Some(why);
-                open.push(range);
+                open.push((from, to));
                 tokio::time::sleep(wait.min(left)).await;
                 wait = (wait * 2).min(RETRY_MAX);
             }

@@ -55,14 +55,16 @@ pub(super) fn read_reply(reply: Result<http::Answer, NoAnswer>) -> Result<Answer
 /// One outcome for each of `intents`, which travelled as one action.
 pub(super) fn outcomes(intents: &[Intent], reply: Result<Answer, Failure>) -> Vec<SendOutcome> {
     let all = |outcome: SendOutcome| vec![outcome; intents.len()];
-    match reply {
+    let outcomes = match reply {
         Err(Failure::NotSent(why)) => all(super::not_sent(RejectKind::Auth, why)),
         Err(Failure::NoBudget(spent)) => all(super::not_sent(RejectKind::Throttled, spent.to_string())),
         Err(Failure::Lost { lost, .. }) => all(SendOutcome::Unknown(lost)),
         Ok(Answer::Err(text)) => all(refusal(&text)),
         Ok(Answer::Ok(Response::Order(statuses))) => by_status(intents, &statuses),
         Ok(Answer::Ok(_)) => all(UNREADABLE),
-    }
+    };
+    assert_eq!(intents.len(), outcomes.len(), "invariant: one outcome for each order");
+    outcomes
 }
 
 const UNREADABLE: SendOutcome = SendOutcome::Unknown(Lost::Unreadable);

@@ -2,6 +2,8 @@
 
 use domain::{Span, Stamp};
 
+use crate::money::Share;
+
 /// A budget's rate and size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
@@ -9,15 +11,21 @@ pub(crate) struct Rate {
     cost: u64,
     /// Cost of a full burst, nanoseconds.
     size: u64,
+    /// What of that reductions may have spent, and increases.
+    reducing: u64,
+    increasing: u64,
 }
 
 const NANOS_PER_MIN: u64 = 60_000_000_000;
 
 impl Rate {
-    /// `per_min` messages a minute, at most `burst` at once. Both at least 1.
-    pub(crate) fn new(per_min: u32, burst: u32) -> Rate {
+    /// `per_min` messages a minute, at most `burst` at once, both at least 1. Placements leave `cancels` millionths of the
+    /// burst unspent, and increases `reductions` millionths more.
+    pub(crate) fn new(per_min: u32, burst: u32, cancels: Share, reductions: Share) -> Rate {
         let cost = NANOS_PER_MIN.div_ceil(u64::from(per_min.max(1)));
-        Rate { cost, size: cost.saturating_mul(u64::from(burst.max(1))) }
+        let size = cost.saturating_mul(u64::from(burst.max(1)));
+        let beside = |reserve: i64| Span(size).scale(1_000_000_u64.saturating_sub(reserve.unsigned_abs()), 1_000_000).0;
+        Rate { cost, size, reducing: beside(cancels.0), increasing: beside(cancels.0 + reductions.0) }
     }
 }
 
@@ -33,10 +41,9 @@ impl Bucket {
         self.debt.saturating_sub(now.mono.saturating_sub(self.at))
     }
 
-    /// Whether one more message leaves at least `reserve_ppm` millionths of the burst unspent; if not, how long until it does.
-    pub(crate) fn ask(self, now: Stamp, rate: Rate, reserve_ppm: i64) -> Result<(), Span> {
-        let share = 1_000_000_u64.saturating_sub(reserve_ppm.unsigned_abs());
-        let line = Span(rate.size).scale(share, 1_000_000).0;
+    /// Whether one more placement leaves the reserve that it must; if not, how long until it does.
+    pub(crate) fn ask(self, now: Stamp, rate: Rate, increasing: bool) -> Result<(), Span> {
+        let line = if increasing { rate.increasing } else { rate.reducing };
         let after = self.debt_at(now).saturating_add(rate.cost);
         if after <= line { Ok(()) } else { Err(Span(after - line)) }
     }
@@ -57,29 +64,33 @@ mod tests {
     }
 
     #[test]
-    fn c07_reserve_is_never_spent_by_those_who_keep_it() {
-        let rate = Rate::new(600, 10);
+    fn c07_reserves_are_not_spent_by_those_who_must_leave_them() {
+        let rate = Rate::new(600, 10, Share(300_000), Share(100_000));
         let mut bucket = Bucket::default();
-        let mut placed = 0;
-        while bucket.ask(at(0), rate, 300_000).is_ok() {
-            bucket.spend(at(0), rate);
-            placed += 1;
-        }
-        assert_eq!(placed, 7, "three of ten are reserved");
-        assert_eq!(bucket.ask(at(0), rate, 300_000), Err(Span::millis(100)), "one message per 100 ms comes back");
-        assert!(bucket.ask(at(0), rate, 0).is_ok(), "cancels may still go");
-        assert!(bucket.ask(at(100), rate, 300_000).is_ok());
+        let spend_all = |bucket: &mut Bucket, increasing: bool| {
+            let mut placed = 0;
+            while bucket.ask(at(0), rate, increasing).is_ok() {
+                bucket.spend(at(0), rate);
+                placed += 1;
+            }
+            placed
+        };
+        assert_eq!(spend_all(&mut bucket, true), 6, "four of ten are not for increases");
+        assert_eq!(spend_all(&mut bucket, false), 1, "one is for reductions");
+        assert_eq!(bucket.ask(at(0), rate, false), Err(Span::millis(100)), "one message per 100 ms comes back");
+        assert_eq!(bucket.ask(at(0), rate, true), Err(Span::millis(200)));
+        assert!(bucket.ask(at(100), rate, false).is_ok());
     }
 
     #[test]
     fn time_that_stands_still_or_steps_back_gives_nothing() {
-        let rate = Rate::new(60, 1);
+        let rate = Rate::new(60, 1, Share(0), Share(0));
         let mut bucket = Bucket::default();
         bucket.spend(at(5_000), rate);
-        assert!(bucket.ask(at(5_000), rate, 0).is_err());
-        assert!(bucket.ask(at(0), rate, 0).is_err());
+        assert!(bucket.ask(at(5_000), rate, true).is_err());
+        assert!(bucket.ask(at(0), rate, true).is_err());
         bucket.spend(at(0), rate);
-        assert!(bucket.ask(at(5_999), rate, 0).is_err());
-        assert!(bucket.ask(at(6_000), rate, 0).is_ok());
+        assert!(bucket.ask(at(5_999), rate, true).is_err());
+        assert!(bucket.ask(at(6_000), rate, true).is_ok());
     }
 }

@@ -2,7 +2,7 @@
 
 use domain::{
     AccountView, Basis, Book, ClientKey, Instrument, InstrumentId, Intent, Lots, Marks, OrderReport, ParentId, ParentSpec, Px,
-    Qty, Stamp, StopLevel, StreamHealth, StreamKind, Venue, VenueOrderId,
+    Qty, Stamp, StopLevel, StreamHealth, StreamKind, Usd, Venue, VenueOrderId,
 };
 
 use crate::limits::Limits;
@@ -196,54 +196,47 @@ impl Guard {
     /// The first rule it breaks. If that is a matter of size, [`Refusal::room`] is the largest size that every rule would
     /// allow now: one lot more would be refused.
     pub fn clear(&mut self, at: Stamp, intent: Intent) -> Result<Cleared, Refusal> {
-        let qty = intent.child.qty;
-        let ask = match self.judge(at, &intent, qty) {
-            Ok(ask) => ask,
-            Err(refusal) if refusal.room().is_some() => {
-                let room = self.room(at, &intent);
-                return Err(refusal.with_room(room));
-            }
-            Err(refusal) => return Err(refusal),
-        };
+        let ask = self.gate().and_then(|()| Ask::new(&self.limits, &self.projection, at, &intent, intent.child.qty))?;
+        if let Err(refusal) = self.judge(&ask) {
+            return Err(if refusal.room().is_some() { refusal.with_room(self.room(&ask)) } else { refusal });
+        }
         let (equity, maintenance) = projected_cover(&ask);
         let basis = Basis {
             limits: self.limits.id(),
             reference: ask.reference.px().unwrap_or_default(),
             book_age_ms: ask.market.book.map_or(u64::MAX, |b| at.since(b.at).as_millis()),
-            equity: ask.venue.account.map_or(Money::ZERO, |a| a.equity).usd(),
+            equity: ask.venue.account.map_or(Usd::ZERO, |a| a.reported),
             position: self.projection.position(ask.market).unwrap_or_default(),
             worst: (Lots(ask.after.long), Lots(ask.after.short)),
             cover: equity.over(maintenance),
         };
-        let after = ask.after;
-        let slot = self.projection.reserve(&self.limits, &intent, qty);
-        self.projection.apply(slot, after);
-        self.projection.note_sent(&self.limits, at, slot, &intent);
+        let (slot, after) = (ask.slot, ask.after);
+        self.projection.reserve(&self.limits, at, slot, &intent, after);
         Ok(Cleared::mint(intent, basis))
     }
 
-    fn judge<'a>(&'a self, at: Stamp, intent: &'a Intent, qty: Qty) -> Result<Ask<'a>, Refusal> {
+    /// What stops every order, whatever it is.
+    fn gate(&self) -> Result<(), Refusal> {
         match self.projection.stop {
             StopLevel::Run | StopLevel::ReduceOnly => {}
             level @ (StopLevel::Block | StopLevel::Cancel) => return Err(Refusal::Stopped { level }),
         }
-        if !self.projection.ready {
-            return Err(Refusal::NotReady);
-        }
-        let ask = Ask::new(&self.limits, &self.projection, at, intent, qty)?;
-        RULES.iter().try_for_each(|rule| rule(&self.limits, &self.projection, &ask))?;
-        Ok(ask)
+        if self.projection.ready { Ok(()) } else { Err(Refusal::NotReady) }
+    }
+
+    fn judge(&self, ask: &Ask<'_>) -> Result<(), Refusal> {
+        RULES.iter().try_for_each(|rule| rule(&self.limits, &self.projection, ask))
     }
 
     /// The largest size below the one asked that every rule would allow now.
-    fn room(&self, at: Stamp, intent: &Intent) -> Qty {
-        let verdict = |lots: i64| self.judge(at, intent, Qty(lots)).map(|_| ());
+    fn room(&self, ask: &Ask<'_>) -> Qty {
+        let verdict = |lots: i64| self.judge(&ask.sized(Qty(lots)));
         let fits = |lots: i64| match verdict(lots) {
             Ok(()) => true,
             Err(refusal) => is_pinhole(&refusal),
         };
         // rules of size are monotone: bisect between a size that fits and one that does not
-        let (mut low, mut high) = (0, intent.child.qty.0.max(1));
+        let (mut low, mut high) = (0, ask.qty.0.max(1));
         for _ in 0..BISECT_MAX {
             if high - low <= 1 {
                 break;
@@ -256,8 +249,7 @@ impl Guard {
             }
         }
         // what is left are sizes that look like another order, or that are too small unless they close a whole position
-        let whole = self.projection.market(intent.child.instrument).and_then(|m| self.projection.position(m));
-        let whole = whole.unwrap_or_default().abs().0;
+        let whole = self.projection.position(ask.market).unwrap_or_default().0.saturating_abs();
         while low > 0 {
             match verdict(low) {
                 Ok(()) => return Qty(low),
@@ -271,8 +263,7 @@ impl Guard {
 
     /// Fold at boot: an order that may live, reserved without judging. Telling it again replaces its remaining quantity.
     pub fn adopt(&mut self, intent: &Intent, remaining: Qty) {
-        let slot = self.projection.reserve(&self.limits, intent, remaining);
-        self.projection.refresh(slot);
+        self.projection.adopt(&self.limits, intent, remaining);
     }
 
     /// A working order that is not ours, or that our journal does not know: it counts in exposure and in self-match. A report

@@ -295,8 +295,8 @@ impl Limits {
             marks_age: f.span("marks_age_max_ms", raw.marks_age_max_ms.as_ref(), 10_000),
             account_age: f.span("account_age_max_ms", raw.account_age_max_ms.as_ref(), 60_000),
             clock_offset_ms: f.whole("clock_offset_max_ms", raw.clock_offset_max_ms.as_ref(), 500, 2_000),
-            venue_rate: Rate::new(venue_messages.0, venue_messages.1),
-            parent_rate: Rate::new(parent_messages.0, parent_messages.1),
+            venue_rate: Rate::new(venue_messages.0, venue_messages.1, cancel_reserve, reduce_reserve),
+            parent_rate: Rate::new(parent_messages.0, parent_messages.1, cancel_reserve, reduce_reserve),
             id: 0,
             text: String::new(),
         };

@@ -1,6 +1,7 @@
 //! Money and shares as integers, so that running totals are exact and cheap. Converted from and to the domain's decimals at
 //! the edge, without loss: [`Usd`] keeps at most 12 decimals, which is one unit here.
 
+use domain::margin::{MarginTable, Tier};
 use domain::{Ratio, Usd};
 use rust_decimal::Decimal;
 
@@ -32,14 +33,19 @@ impl Money {
         Usd::new(value).unwrap_or_default()
     }
 
-    /// Value of `lots` (a magnitude) at `ticks`, with `unit` units per tick and lot.
-    pub(crate) fn value(ticks: i64, lots: i64, unit: i128) -> Money {
-        Money::sum_of(i128::from(ticks) * i128::from(lots), unit)
+    /// Value of `lots` at `ticks`, with `unit` units per tick and lot.
+    pub(crate) fn value(ticks: i64, lots: i64, unit: i64) -> Money {
+        match ticks.checked_mul(lots) {
+            // two factors of 64 bits: the usual case, one instruction
+            Some(tick_lots) => Money((i128::from(tick_lots) * i128::from(unit)).clamp(-UNITS_MAX, UNITS_MAX)),
+            None => Money::sum_of(i128::from(ticks) * i128::from(lots), unit),
+        }
     }
 
     /// A sum of ticks times lots, valued.
-    pub(crate) fn sum_of(tick_lots: i128, unit: i128) -> Money {
-        Money(tick_lots.checked_mul(unit).unwrap_or(UNITS_MAX).clamp(-UNITS_MAX, UNITS_MAX))
+    pub(crate) fn sum_of(tick_lots: i128, unit: i64) -> Money {
+        let cut = if tick_lots < 0 { -UNITS_MAX } else { UNITS_MAX };
+        Money(tick_lots.checked_mul(i128::from(unit)).unwrap_or(cut).clamp(-UNITS_MAX, UNITS_MAX))
     }
 
     pub(crate) fn plus(self, other: Money) -> Money {
@@ -88,10 +94,52 @@ impl Share {
 }
 
 /// Units of money per tick and lot, if that is a positive whole number of them.
-pub(crate) fn unit_of(tick_lot: Decimal) -> Option<i128> {
+pub(crate) fn unit_of(tick_lot: Decimal) -> Option<i64> {
     let value = tick_lot.normalize();
     let missing = DECIMALS.checked_sub(value.scale())?;
-    value.mantissa().checked_mul(10_i128.pow(missing)).filter(|unit| (1..=UNITS_MAX).contains(unit))
+    let units = value.mantissa().checked_mul(10_i128.pow(missing))?;
+    i64::try_from(units).ok().filter(|unit| *unit > 0)
+}
+
+/// A margin table in integers: the same figures as [`MarginTable::maintenance`], which [`crate::Guard::verify`] compares.
+#[derive(Clone, Debug)]
+pub(crate) struct Tiers(Vec<Step>);
+
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    from: Money,
+    deduction: Money,
+    /// The rate as a fraction in lowest decimal terms.
+    num: i128,
+    den: i128,
+}
+
+impl Tiers {
+    pub(crate) fn of(table: &MarginTable) -> Tiers {
+        let step = |tier: &Tier| {
+            let rate = tier.rate.decimal().normalize();
+            let (from, deduction) = (Money::from_usd(tier.from), Money::from_usd(tier.deduction));
+            Step { from, deduction, num: rate.mantissa(), den: 10_i128.pow(rate.scale()) }
+        };
+        Tiers(table.tiers().iter().map(step).collect())
+    }
+
+    /// Maintenance margin of a position worth `notional`, halves rounded up.
+    pub(crate) fn maintenance(&self, notional: Money) -> Money {
+        let Some(step) = self.0.iter().rev().find(|s| s.from <= notional) else { return Money::ZERO };
+        // above 10^14 the whole value is asked, which no limit lets happen
+        let product = notional.0.checked_mul(step.num).and_then(|p| p.checked_add(step.den / 2));
+        let margin = product.map_or(notional, |p| Money(divide(p, step.den)));
+        margin.minus(step.deduction)
+    }
+}
+
+/// Both above zero. A division of 128 bits costs ten times one of 64.
+fn divide(num: i128, den: i128) -> i128 {
+    match (u64::try_from(num), u64::try_from(den)) {
+        (Ok(num), Ok(den)) => i128::from(num / den),
+        (Ok(_) | Err(_), _) => num / den,
+    }
 }
 
 #[cfg(test)]
@@ -105,6 +153,20 @@ mod tests {
             assert_eq!(Money::from_usd(usd).usd(), usd, "{text}");
         }
         assert_eq!(Money(UNITS_MAX * 7).usd().to_string(), "1000000000000000");
+    }
+
+    #[test]
+    fn maintenance_equals_the_domains() {
+        let of = |text: &str| text.parse::<Usd>().unwrap_or_else(|e| panic!("{e}"));
+        for leverages in [[40, 25, 10], [3, 3, 3], [50, 7, 1]] {
+            let steps: Vec<_> = ["0", "10000", "50000"].into_iter().map(of).zip(leverages).collect();
+            let table = MarginTable::new(&steps).unwrap_or_else(|e| panic!("{e}"));
+            let tiers = Tiers::of(&table);
+            for notional in ["0", "0.000001", "9999.999999", "10000", "12073.655", "49999.999999", "50000", "123456789.000003"] {
+                let expected = if notional == "0" { Usd::ZERO } else { table.maintenance(of(notional)) };
+                assert_eq!(tiers.maintenance(Money::from_usd(of(notional))).usd(), expected, "{leverages:?} {notional}");
+            }
+        }
     }
 
     #[test]

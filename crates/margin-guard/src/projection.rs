@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use domain::margin::MarginTable;
 use domain::{
-    AccountView, Book, ClientKey, Instrument, InstrumentId, Intent, Lots, Marks, OrderReport, ParentId, ParentSpec, PositionView,
-    Px, Qty, ReportedState, Side, Span, Stamp, StopLevel, StreamHealth, StreamKind, Usd, Venue, VenueOrderId,
+    AccountView, Book, Child, ClientKey, Instrument, InstrumentId, Intent, Lots, Marks, OrderReport, ParentId, ParentSpec,
+    PositionView, Px, Qty, ReportedState, Side, Span, Stamp, StopLevel, StreamHealth, StreamKind, Usd, Venue, VenueOrderId,
 };
 use serde::Serialize;
 
 use crate::bucket::Bucket;
 use crate::limits::{Caps, Limits, VENUES};
-use crate::money::{Money, unit_of};
+use crate::money::{Money, Tiers, unit_of};
 
 /// What one market adds to its venue's totals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub(crate) struct BookView {
 pub(crate) struct Rules {
     pub(crate) instrument: Arc<Instrument>,
     /// Money units per tick and lot.
-    pub(crate) unit: i128,
+    pub(crate) unit: i64,
     pub(crate) order_lots_max: Option<Qty>,
     pub(crate) notional_min: Money,
 }
@@ -122,7 +122,7 @@ pub(crate) struct Market {
     pub(crate) allowed: bool,
     pub(crate) rules: Option<Rules>,
     /// The margin table that applies to our position, which may have its own leverage.
-    table: Option<MarginTable>,
+    table: Option<(MarginTable, Tiers)>,
     pub(crate) book: Option<BookView>,
     pub(crate) marks: Option<Marks>,
     booked: Option<Lots>,
@@ -131,11 +131,37 @@ pub(crate) struct Market {
     pub(crate) buys: Ladder,
     pub(crate) sells: Ladder,
     pub(crate) open: u32,
-    /// Equal orders of late: when and for whom.
-    pub(crate) recent: BTreeMap<(Side, Px, Qty), (u64, ParentId)>,
+    pub(crate) recent: Recent,
     pub(crate) now: Contribution,
     /// Under which time the market stands in its venue's `mark_times`.
     timed: Option<u64>,
+}
+
+/// Orders cleared of late, for C09: when and for whom.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recent {
+    last: BTreeMap<(Px, Qty, Side), (u64, ParentId)>,
+    /// Records that are too old are dropped when there are more than this.
+    tidy_above: usize,
+}
+
+/// Records per market that are kept without looking: a second's worth of most venues' budgets.
+const RECENT_MIN: usize = 64;
+
+impl Recent {
+    /// When the same order was last cleared, and for whom.
+    pub(crate) fn last(&self, side: Side, px: Px, qty: Qty) -> Option<(u64, ParentId)> {
+        self.last.get(&(px, qty, side)).copied()
+    }
+
+    fn note(&mut self, limits: &Limits, at: Stamp, child: &Child) {
+        if self.last.len() > self.tidy_above.max(RECENT_MIN) {
+            self.last.retain(|_, (when, _)| at.mono.saturating_sub(*when) < limits.duplicate_window.0);
+            // what is left is younger than the window, so the message budget bounds it; doubling makes tidying cheap on average
+            self.tidy_above = self.last.len() * 2;
+        }
+        self.last.insert((child.px, child.qty, child.side), (at.mono, child.parent));
+    }
 }
 
 /// An order that may still fill.
@@ -175,6 +201,7 @@ pub(crate) struct VenueState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) equity: Money,
+    pub(crate) reported: Usd,
     pub(crate) maintenance: Money,
     pub(crate) at: Stamp,
 }
@@ -215,26 +242,44 @@ pub(crate) struct Wish {
     pub(crate) reduce_only: bool,
 }
 
-/// Keys used, as ranges: children are numbered in order, so a parent has few.
+/// Keys used, as ranges in order: children are numbered in order, so a parent has few, and the last one grows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Seen(BTreeMap<u128, u128>);
+struct Seen(Vec<(u128, u128)>);
 
 impl Seen {
+    /// How many ranges begin at or before `bits`.
+    fn before(&self, bits: u128) -> usize {
+        match self.0.last() {
+            Some((start, _)) if *start <= bits => self.0.len(),
+            Some(_) | None => self.0.partition_point(|(start, _)| *start <= bits),
+        }
+    }
+
     fn contains(&self, bits: u128) -> bool {
-        self.0.range(..=bits).next_back().is_some_and(|(_, end)| bits <= *end)
+        let before = self.before(bits);
+        before > 0 && bits <= self.0[before - 1].1
     }
 
     fn insert(&mut self, bits: u128) {
-        if self.contains(bits) {
+        let before = self.before(bits);
+        if before > 0 && bits <= self.0[before - 1].1 {
             return;
         }
-        let end = bits.checked_add(1).and_then(|next| self.0.remove(&next)).unwrap_or(bits);
-        match self.0.range_mut(..bits).next_back() {
-            Some((_, last)) if last.checked_add(1) == Some(bits) => *last = end,
-            Some(_) | None => {
-                self.0.insert(bits, end);
-            }
+        let follows = before > 0 && self.0[before - 1].1.checked_add(1) == Some(bits);
+        let precedes = self.0.get(before).is_some_and(|(start, _)| bits.checked_add(1) == Some(*start));
+        match (follows, precedes) {
+            (true, true) => self.0[before - 1].1 = self.0.remove(before).1,
+            (true, false) => self.0[before - 1].1 = bits,
+            (false, true) => self.0[before].0 = bits,
+            (false, false) => self.0.insert(before, (bits, bits)),
         }
+    }
+}
+
+impl Parent {
+    /// Whether `key` was used for it before (C09).
+    pub(crate) fn has_seen(&self, key: ClientKey) -> bool {
+        self.seen.contains(key.bits())
     }
 }
 
@@ -285,8 +330,13 @@ pub struct Projection {
 
 /// C05 counts parents over this time.
 const HOUR: Span = Span::secs(3_600);
-/// Equal-order records per market before those that are too old are dropped; more than a venue's budget allows in a second.
-const RECENT_MAX: usize = 256;
+
+/// The domain's bound on prices; what lies outside did not come through it.
+const TICKS_MAX: i64 = 1_000_000_000_000_000;
+
+const fn is_price(px: Px) -> bool {
+    px.0 > 0 && px.0 <= TICKS_MAX
+}
 
 const fn venue_slot(venue: Venue) -> usize {
     match venue {
@@ -351,7 +401,7 @@ impl Projection {
             buys: Ladder::default(),
             sells: Ladder::default(),
             open: 0,
-            recent: BTreeMap::new(),
+            recent: Recent::default(),
             now: Contribution::default(),
             timed: None,
         });
@@ -374,15 +424,15 @@ impl Projection {
 
     pub(crate) fn observe_book(&mut self, limits: &Limits, book: &Book) {
         let slot = self.open_slot(limits, book.instrument);
-        let positive = book.bid().is_some_and(|bid| bid.px.0 > 0);
-        let mid_x2 = if book.is_sane() && positive { book.mid_x2() } else { None };
+        let priced = book.bid().is_some_and(|bid| is_price(bid.px)) && book.ask().is_some_and(|ask| is_price(ask.px));
+        let mid_x2 = if priced && book.is_sane() { book.mid_x2() } else { None };
         self.markets[slot].book = Some(BookView { mid_x2, venue_ms: book.venue_ms, at: book.at });
     }
 
     pub(crate) fn observe_marks(&mut self, limits: &Limits, marks: &Marks) {
         let slot = self.open_slot(limits, marks.instrument);
         // F40: nothing follows from a price that is none
-        if marks.mark.0 > 0 && marks.oracle.0 > 0 {
+        if is_price(marks.mark) && is_price(marks.oracle) {
             self.markets[slot].marks = Some(*marks);
             self.refresh(slot);
         }
@@ -392,6 +442,7 @@ impl Projection {
         let first = self.venue(account.venue).account.is_none();
         self.venue_mut(account.venue).account = Some(Account {
             equity: Money::from_usd(account.equity),
+            reported: account.equity,
             maintenance: Money::from_usd(account.maintenance),
             at: account.at,
         });
@@ -439,47 +490,36 @@ impl Projection {
         }
     }
 
-    /// What `market` would contribute with `more` lots of `side` working at `px` besides what works already.
-    pub(crate) fn contribution(&self, market: &Market, more: Option<(Side, Qty, Px)>) -> Contribution {
+    /// What `market` contributes as it stands.
+    fn contribution(&self, market: &Market) -> Contribution {
         let position = self.position(market);
-        let (mut buys, mut sells) = (market.buys.lots, market.sells.lots);
-        match more {
-            Some((Side::Buy, qty, _)) => buys = buys.saturating_add(qty.0),
-            Some((Side::Sell, qty, _)) => sells = sells.saturating_add(qty.0),
-            None => {}
-        }
         let held = position.unwrap_or_default().0;
-        let (long, short) = (held.saturating_add(buys), held.saturating_sub(sells));
+        let (long, short) = (held.saturating_add(market.buys.lots), held.saturating_sub(market.sells.lots));
         let worst = long.saturating_abs().max(short.saturating_abs());
         let unknown = position.is_none() && market.view.is_some();
         let mut of = Contribution { long, short, exposed: worst > 0 || unknown, ..Contribution::default() };
         if !of.exposed {
             return of;
         }
-        let (Some(rules), Some(table), Some(marks), false) = (&market.rules, &market.table, &market.marks, unknown) else {
+        let Some((rules, tiers, mark)) = market.valuation().filter(|_| !unknown) else {
             of.blind = true;
             return of;
         };
-        let maintenance = |gross: Money| Money::from_usd(table.maintenance(gross.usd()));
-        of.gross = Money::value(marks.mark.0, worst, rules.unit);
-        of.maintenance = maintenance(of.gross);
+        of.gross = Money::value(mark.0, worst, rules.unit);
+        of.maintenance = tiers.maintenance(of.gross);
         of.maintenance_now = match held.saturating_abs() {
             0 => Money::ZERO,
             same if same == worst => of.maintenance,
-            less => maintenance(Money::value(marks.mark.0, less, rules.unit)),
+            less => tiers.maintenance(Money::value(mark.0, less, rules.unit)),
         };
-        let mut through = market.buys.through(Side::Buy, marks.mark) + market.sells.through(Side::Sell, marks.mark);
-        if let Some((side, qty, px)) = more {
-            let ticks = i128::from(side.sign()) * (i128::from(px.0) - i128::from(marks.mark.0));
-            through += ticks.max(0) * i128::from(qty.0);
-        }
+        let through = market.buys.through(Side::Buy, mark) + market.sells.through(Side::Sell, mark);
         of.adverse = Money::sum_of(through, rules.unit);
         of
     }
 
     /// Brings the totals up to date after anything about the market changed.
     pub(crate) fn refresh(&mut self, slot: usize) {
-        let after = self.contribution(&self.markets[slot], None);
+        let after = self.contribution(&self.markets[slot]);
         self.apply(slot, after);
     }
 
@@ -571,32 +611,43 @@ impl Projection {
     }
 
     /// Counts an order that may fill by `remaining`, without judging. Counting one again replaces its remaining quantity.
-    pub(crate) fn reserve(&mut self, limits: &Limits, intent: &Intent, remaining: Qty) -> usize {
-        let remaining = Qty(remaining.0.max(0));
-        let child = &intent.child;
-        if self.orders.contains_key(&intent.key) {
-            self.release_order(intent.key);
+    pub(crate) fn adopt(&mut self, limits: &Limits, intent: &Intent, remaining: Qty) {
+        let slot = self.open_slot(limits, intent.child.instrument);
+        if let Some(before) = self.release_order(intent.key)
+            && before != slot
+        {
+            self.refresh(before);
         }
-        let slot = self.open_slot(limits, child.instrument);
+        let remaining = Qty(remaining.0.max(0));
+        self.count_order(slot, intent, remaining);
+        self.count_child(intent, remaining);
+        self.refresh(slot);
+    }
+
+    /// Counts an order that was just cleared and is not counted yet, whose market then contributes `after`; remembers it for
+    /// C09 and spends its message (C07).
+    pub(crate) fn reserve(&mut self, limits: &Limits, at: Stamp, slot: usize, intent: &Intent, after: Contribution) {
+        let child = &intent.child;
+        self.count_order(slot, intent, child.qty);
+        self.apply(slot, after);
+        self.markets[slot].recent.note(limits, at, child);
+        self.venue_mut(child.instrument.venue()).messages.spend(at, limits.venue_rate);
+        self.count_child(intent, child.qty).messages.spend(at, limits.parent_rate);
+    }
+
+    fn count_order(&mut self, slot: usize, intent: &Intent, remaining: Qty) {
+        let child = &intent.child;
         let order = Working { slot, side: child.side, px: child.px, remaining, reducing: child.reduce_only };
         self.count(&order);
         self.orders.insert(intent.key, order);
+    }
+
+    fn count_child(&mut self, intent: &Intent, remaining: Qty) -> &mut Parent {
         let parent = self.parents.entry(intent.key.parent()).or_default();
         parent.working += remaining;
         parent.live += 1;
         parent.seen.insert(intent.key.bits());
-        slot
-    }
-
-    /// Remembers an order for C09 and spends its message (C07).
-    pub(crate) fn note_sent(&mut self, limits: &Limits, at: Stamp, slot: usize, intent: &Intent) {
-        let child = &intent.child;
-        let market = &mut self.markets[slot];
-        if market.recent.len() >= RECENT_MAX {
-            market.recent.retain(|_, (when, _)| at.mono.saturating_sub(*when) < limits.duplicate_window.0);
-        }
-        market.recent.insert((child.side, child.px, child.qty), (at.mono, child.parent));
-        self.spend_message(limits, at, child.instrument.venue(), child.parent);
+        parent
     }
 
     pub(crate) fn spend_message(&mut self, limits: &Limits, at: Stamp, venue: Venue, parent: ParentId) {
@@ -604,10 +655,6 @@ impl Projection {
         if let Some(parent) = self.parents.get_mut(&parent) {
             parent.messages.spend(at, limits.parent_rate);
         }
-    }
-
-    pub(crate) fn key_seen(&self, key: ClientKey) -> bool {
-        self.orders.contains_key(&key) || self.parents.get(&key.parent()).is_some_and(|p| p.seen.contains(key.bits()))
     }
 
     pub(crate) fn filled(&mut self, key: ClientKey, qty: Qty) {
@@ -726,7 +773,8 @@ impl Projection {
             let open = u32::try_from(working().count()).unwrap_or(u32::MAX);
             totals.markets.insert(market.id, (long, short, open));
             let unknown = self.position(market).is_none() && market.view.is_some();
-            let (Some(rules), Some(marks), Some(table), false) = (&market.rules, market.marks, &market.table, unknown) else {
+            let (Some(rules), Some(marks), Some((table, _)), false) = (&market.rules, market.marks, &market.table, unknown)
+            else {
                 continue;
             };
             let instrument = &rules.instrument;
@@ -759,6 +807,33 @@ impl Projection {
 }
 
 impl Market {
+    /// Rules, margin and mark, if all are known.
+    fn valuation(&self) -> Option<(&Rules, &Tiers, Px)> {
+        Some((self.rules.as_ref()?, &self.table.as_ref()?.1, self.marks.as_ref()?.mark))
+    }
+
+    /// What the market would contribute with one more order: its present contribution, moved by the order alone.
+    pub(crate) fn with_order(&self, side: Side, qty: Qty, px: Px) -> Contribution {
+        let mut of = self.now;
+        match side {
+            Side::Buy => of.long = of.long.saturating_add(qty.0),
+            Side::Sell => of.short = of.short.saturating_sub(qty.0),
+        }
+        let worst = of.long.saturating_abs().max(of.short.saturating_abs());
+        of.exposed |= worst > 0;
+        let Some((rules, tiers, mark)) = self.valuation().filter(|_| !of.blind) else {
+            of.blind = of.exposed;
+            return of;
+        };
+        of.gross = Money::value(mark.0, worst, rules.unit);
+        of.maintenance = tiers.maintenance(of.gross);
+        let through = px.0.saturating_sub(mark.0).saturating_mul(side.sign());
+        if through > 0 {
+            of.adverse = of.adverse.plus(Money::value(through, qty.0, rules.unit));
+        }
+        of
+    }
+
     fn ladder(&mut self, side: Side) -> &mut Ladder {
         match side {
             Side::Buy => &mut self.buys,
@@ -792,7 +867,9 @@ impl Market {
                 .collect();
             MarginTable::new(&steps).ok()
         });
-        self.table = Some(adjusted.unwrap_or_else(|| market.clone()));
+        let table = adjusted.unwrap_or_else(|| market.clone());
+        let tiers = Tiers::of(&table);
+        self.table = Some((table, tiers));
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) at: Stamp,
     pub(crate) intent: &'a Intent,
     pub(crate) qty: Qty,
+    pub(crate) slot: usize,
     pub(crate) market: &'a Market,
     pub(crate) venue: &'a VenueState,
     pub(crate) rules: &'a Rules,
@@ -67,7 +68,8 @@ impl<'a> Ask<'a> {
     ) -> Result<Ask<'a>, Refusal> {
         let child = &intent.child;
         let unknown = Refusal::UnknownInstrument { instrument: child.instrument };
-        let Some(market) = projection.market(child.instrument) else { return Err(unknown) };
+        let Some(slot) = projection.slot(child.instrument) else { return Err(unknown) };
+        let market = &projection.markets[slot];
         let Some(rules) = &market.rules else { return Err(unknown) };
         let parent = projection.parents.get(&child.parent).ok_or(Refusal::UnknownParent { parent: child.parent })?;
         let closable = closable(projection, market, child.side);
@@ -75,15 +77,23 @@ impl<'a> Ask<'a> {
             at,
             intent,
             qty,
+            slot,
             market,
             venue: projection.venue(child.instrument.venue()),
             rules,
             parent,
             closable,
             increasing: qty > closable,
-            after: projection.contribution(market, Some((child.side, qty, child.px))),
+            after: market.with_order(child.side, qty, child.px),
             reference: Reference::of(limits, market, at),
         })
+    }
+
+    /// The same order of another size.
+    pub(crate) fn sized(&self, qty: Qty) -> Ask<'a> {
+        let child = &self.intent.child;
+        let after = self.market.with_order(child.side, qty, child.px);
+        Ask { qty, increasing: qty > self.closable, after, ..*self }
     }
 
     fn value_at(&self, px: Px) -> Money {
@@ -99,10 +109,14 @@ fn closable(projection: &Projection, market: &Market, side: Side) -> Qty {
     if market.frozen.is_some() {
         let reported = market.view.map_or(0, |v| v.lots.0);
         let same_way = reported.signum() == position.0.signum();
-        position.0 = if same_way { position.0.signum() * position.0.abs().min(reported.abs()) } else { 0 };
+        position.0 = match position.0.signum() {
+            1 if same_way => position.0.min(reported),
+            -1 if same_way => position.0.max(reported),
+            _ => 0,
+        };
     }
     let (held, working) = match side {
-        Side::Buy => (-position.0, market.buys.lots),
+        Side::Buy => (position.0.saturating_neg(), market.buys.lots),
         Side::Sell => (position.0, market.sells.lots),
     };
     Qty(held.saturating_sub(working).max(0))
@@ -150,12 +164,12 @@ pub(crate) const fn is_pinhole(refusal: &Refusal) -> bool {
 // ---- every order
 
 /// C09: a key is used once.
-fn key_is_new_and_its_own(_: &Limits, projection: &Projection, ask: &Ask<'_>) -> Result<(), Refusal> {
+fn key_is_new_and_its_own(_: &Limits, _: &Projection, ask: &Ask<'_>) -> Result<(), Refusal> {
     let (key, child) = (ask.intent.key, &ask.intent.child);
     if key.parent() != child.parent || key.child() != child.no {
         return Err(Refusal::WrongKey { key, parent: child.parent, no: child.no.0 });
     }
-    if projection.key_seen(key) { Err(Refusal::DuplicateKey { key }) } else { Ok(()) }
+    if ask.parent.has_seen(key) { Err(Refusal::DuplicateKey { key }) } else { Ok(()) }
 }
 
 fn child_is_of_its_parent(_: &Limits, _: &Projection, ask: &Ask<'_>) -> Result<(), Refusal> {
@@ -256,14 +270,12 @@ fn price_near_reference(_: &Limits, _: &Projection, ask: &Ask<'_>) -> Result<(),
 
 /// C07, I10: the cancels' reserve is spent by no placement, and increases leave a further share to reductions.
 fn messages_left(limits: &Limits, _: &Projection, ask: &Ask<'_>) -> Result<(), Refusal> {
-    let cancels = limits.cancel_reserve.0;
-    let reserve = if ask.increasing { cancels + limits.reduce_reserve.0 } else { cancels };
     let child = &ask.intent.child;
     let venue = Scope::Venue(child.instrument.venue());
     for (scope, bucket, rate) in
         [(venue, ask.venue.messages, limits.venue_rate), (Scope::Parent(child.parent), ask.parent.messages, limits.parent_rate)]
     {
-        if let Err(wait) = bucket.ask(ask.at, rate, reserve) {
+        if let Err(wait) = bucket.ask(ask.at, rate, ask.increasing) {
             return Err(Refusal::Throttled { scope, retry_ms: wait.0.div_ceil(1_000_000) });
         }
     }
@@ -445,7 +457,7 @@ fn market_exposure(_: &Limits, _: &Projection, ask: &Ask<'_>) -> Result<(), Refu
     let side = ask.intent.child.side;
     let lots = match side {
         Side::Buy => ask.after.long,
-        Side::Sell => -ask.after.short,
+        Side::Sell => ask.after.short.saturating_neg(),
     };
     let (would_be, max) = (Money::value(marks.mark.0, lots, ask.rules.unit), ask.market.caps.market_notional);
     if would_be > max {
@@ -549,7 +561,7 @@ fn venue_minimum(_: &Limits, projection: &Projection, ask: &Ask<'_>) -> Result<(
     }
     let notional = ask.value_at(ask.intent.child.px);
     let held = projection.position(ask.market).unwrap_or_default();
-    let closes_whole = !ask.increasing && ask.qty == held.abs();
+    let closes_whole = !ask.increasing && ask.qty.0 == held.0.saturating_abs();
     if notional < ask.rules.notional_min && !closes_whole {
         let (notional, min) = (notional.usd(), instrument.notional_min);
         return Err(Refusal::NotionalTooSmall { instrument: instrument.id, notional, min });
@@ -560,11 +572,11 @@ fn venue_minimum(_: &Limits, projection: &Projection, ask: &Ask<'_>) -> Result<(
 /// C09: the same order for another parent a moment ago is more likely a mistake than a wish.
 fn no_look_alike(limits: &Limits, _: &Projection, ask: &Ask<'_>) -> Result<(), Refusal> {
     let child = &ask.intent.child;
-    let Some((when, other)) = ask.market.recent.get(&(child.side, child.px, ask.qty)) else { return Ok(()) };
-    let age = ask.at.mono.saturating_sub(*when);
-    if *other != child.parent && age < limits.duplicate_window.0 {
+    let Some((when, other)) = ask.market.recent.last(child.side, child.px, ask.qty) else { return Ok(()) };
+    let age = ask.at.mono.saturating_sub(when);
+    if other != child.parent && age < limits.duplicate_window.0 {
         let window_ms = limits.duplicate_window.as_millis();
-        return Err(Refusal::Duplicate { other: *other, age_ms: age / 1_000_000, window_ms });
+        return Err(Refusal::Duplicate { other, age_ms: age / 1_000_000, window_ms });
     }
     Ok(())
 }

@@ -202,6 +202,10 @@ impl Instrument {
     }
 
     fn ticks_per_unit(&self) -> i64 {
+        // every venue's tick is a power of ten below one: asked for each order, so without a decimal division
+        if self.tick.mantissa() == 1 && self.tick.scale() <= 18 {
+            return 10_i64.pow(self.tick.scale());
+        }
         Decimal::ONE.checked_div(self.tick).and_then(|t| i64::try_from(t.floor()).ok()).unwrap_or(1).max(1)
     }
 }

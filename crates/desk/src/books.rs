@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::{
-    ClientKey, Entry, Epoch, Fill, Instrument, InstrumentId, JournalTag, Lots, OrderOutcome, ParentId, Qty, Seed, Stamp, StopLevel,
-    TradeId, Venue, VenueOrderId,
+    ClientKey, Entry, Epoch, Fill, Instrument, InstrumentId, JournalTag, Lots, OrderOutcome, ParentId, Qty, Seed, Stamp,
+    StopLevel, TradeId, Venue, VenueOrderId,
 };
 use serde::Serialize;
 

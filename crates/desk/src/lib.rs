@@ -254,9 +254,9 @@ impl Desk {
     /// When the desk wants to be called even if nothing happens, and why.
     #[must_use]
     pub fn wake(&self) -> Option<(Stamp, &'static str)> {
-        let pulls = self.venues.iter().filter(|v| v.pull.is_none()).filter_map(|v| Some((v.pull_due?, "pull")));
-        let doubts = self.doubts.values().map(|d| (d.due, "unresolved order"));
-        pulls.chain(doubts).chain(self.wakes.first()).min_by_key(|(at, _)| at.mono)
+        let pulls = self.venues.iter().filter_map(|v| Some((self.next_pull(v)?, "pull")));
+        let cancels = self.doubts.values().filter_map(|d| Some((d.cancel_again?, "cancel again")));
+        pulls.chain(cancels).chain(self.wakes.first()).min_by_key(|(at, _)| at.mono)
     }
 
     /// What the journal determines.
@@ -355,10 +355,12 @@ impl Desk {
             return;
         }
         let known = self.books.instruments.get(&instrument.id);
-        let same_units = known.is_none_or(|k| k.tick == instrument.tick && k.lot == instrument.lot && k.venue_asset == instrument.venue_asset);
+        let same_units =
+            known.is_none_or(|k| k.tick == instrument.tick && k.lot == instrument.lot && k.venue_asset == instrument.venue_asset);
         if !same_units {
             // F30, F31: open quantities and prices are written in the old units
-            let why = "the venue changed its tick, lot or asset id; finish or cancel its parents, then start a new journal".to_owned();
+            let why =
+                "the venue changed its tick, lot or asset id; finish or cancel its parents, then start a new journal".to_owned();
             self.freeze(now, instrument.id, why, out);
             return;
         }

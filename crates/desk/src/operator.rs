@@ -85,7 +85,13 @@ impl Desk {
         Ok(())
     }
 
-    fn unfreeze(&mut self, now: Stamp, instrument: InstrumentId, reason: &str, out: &mut Vec<Effect>) -> Result<(), Vec<SpecFault>> {
+    fn unfreeze(
+        &mut self,
+        now: Stamp,
+        instrument: InstrumentId,
+        reason: &str,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Vec<SpecFault>> {
         if !self.books.frozen.contains_key(&instrument) {
             return Err(vec![fault("instrument", instrument, "a frozen market")]);
         }

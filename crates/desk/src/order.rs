@@ -77,12 +77,7 @@ impl Order {
     }
 
     pub(crate) fn enter(&mut self, at: Stamp, to: Working) {
-        assert!(
-            self.state.may_become(to),
-            "invariant I19: order {} may not go from {:?} to {to:?}",
-            self.intent.key,
-            self.state
-        );
+        assert!(self.state.may_become(to), "invariant I19: order {} may not go from {:?} to {to:?}", self.intent.key, self.state);
         self.state = to;
         self.since = at;
     }

@@ -1,7 +1,8 @@
 //! The life of an order after it was sent.
 
 use domain::{
-    ClientKey, Entry, Fill, Lost, OrderOutcome, OrderReport, Qty, Reject, RejectKind, ReportedState, SendOutcome, Span, Stamp, Venue,
+    ClientKey, Entry, Fill, Lost, OrderOutcome, OrderReport, Qty, Reject, RejectKind, ReportedState, SendOutcome, Span, Stamp,
+    Venue,
 };
 use execution::ChildEvent;
 
@@ -31,7 +32,7 @@ pub(crate) struct Doubt {
     closing: Option<(OrderOutcome, Qty)>,
     closing_reads: u8,
     burn_asked: bool,
-    cancel_again: Option<Stamp>,
+    pub cancel_again: Option<Stamp>,
     alarmed: bool,
 }
 
@@ -113,7 +114,8 @@ impl Desk {
         if state.is_done() {
             return;
         }
-        if report.state != ReportedState::Unrecognised && report.state != ReportedState::Rejected && (!named || unanswered(state)) {
+        if report.state != ReportedState::Unrecognised && report.state != ReportedState::Rejected && (!named || unanswered(state))
+        {
             self.record(now, Entry::Acked { key, order: Some(report.order.clone()) }, out);
             self.tell_worker(now, key, ChildEvent::Acked);
         }
@@ -153,7 +155,8 @@ impl Desk {
         self.record(now, Entry::Fill(fill.clone()), out);
         self.guard.set_position(fill.instrument, self.books.position(fill.instrument));
         let Some(key) = key else {
-            let what = if fill.forced { "the venue closed part of the position" } else { "a fill that is not from one of our orders" };
+            let what =
+                if fill.forced { "the venue closed part of the position" } else { "a fill that is not from one of our orders" };
             let text = format!("{what}: {:?} {} lots at {} ticks (trade {})", fill.side, fill.qty.0, fill.px.0, fill.id.trade);
             self.freeze(now, fill.instrument, text, out);
             return;
@@ -185,7 +188,14 @@ impl Desk {
         }
     }
 
-    pub(crate) fn finish(&mut self, now: Stamp, key: ClientKey, outcome: OrderOutcome, reject: Option<Reject>, out: &mut Vec<Effect>) {
+    pub(crate) fn finish(
+        &mut self,
+        now: Stamp,
+        key: ClientKey,
+        outcome: OrderOutcome,
+        reject: Option<Reject>,
+        out: &mut Vec<Effect>,
+    ) {
         let kind = reject.as_ref().map(|r| r.kind);
         self.record(now, Entry::Done { key, outcome, reject }, out);
         self.guard.gone(key);
@@ -283,7 +293,9 @@ impl Desk {
         let batch: Vec<ClientKey> = self
             .books
             .live()
-            .filter(|o| o.intent.nonce == nonce && o.intent.child.instrument.venue() == venue && matches!(o.state, Working::Unknown(_)))
+            .filter(|o| {
+                o.intent.nonce == nonce && o.intent.child.instrument.venue() == venue && matches!(o.state, Working::Unknown(_))
+            })
             .map(crate::Order::key)
             .collect();
         for key in batch {
@@ -308,7 +320,9 @@ impl Desk {
             }
             let alarm = self.doubts.get(&key).is_some_and(|d| !d.alarmed && now.since(d.since) >= ALARM_AFTER);
             if alarm {
-                let text = format!("order {key} is {state:?} and the venue has not settled it for {ALARM_AFTER}; its margin stays reserved");
+                let text = format!(
+                    "order {key} is {state:?} and the venue has not settled it for {ALARM_AFTER}; its margin stays reserved"
+                );
                 self.alert(Severity::Act, "unresolved", text, out);
             }
             if let Some(doubt) = self.doubts.get_mut(&key) {
@@ -350,7 +364,9 @@ fn reject_kind(status: &str) -> RejectKind {
     match status {
         "badAloPxRejected" => RejectKind::WouldTake,
         "iocCancelRejected" | "marketOrderNoLiquidityRejected" => RejectKind::NothingToTake,
-        "tickRejected" | "minTradeNtlRejected" | "minTradeSpotNtlRejected" | "badTriggerPxRejected" | "oracleRejected" => RejectKind::Malformed,
+        "tickRejected" | "minTradeNtlRejected" | "minTradeSpotNtlRejected" | "badTriggerPxRejected" | "oracleRejected" => {
+            RejectKind::Malformed
+        }
         "perpMarginRejected" | "insufficientSpotBalanceRejected" => RejectKind::Margin,
         "reduceOnlyRejected" => RejectKind::ReduceOnly,
         _ => RejectKind::Other,

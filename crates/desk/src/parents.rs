@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    Child, ClientKey, Entry, Expiry, InstrumentId, Intent, MarketStatus, ParentChange, ParentId, ParentOutcome, ParentSpec, Px, Schedule, Span,
-    Stamp, StopLevel, Tif, Venue,
+    Child, ClientKey, Entry, Expiry, InstrumentId, Intent, MarketStatus, ParentChange, ParentId, ParentOutcome, ParentSpec, Px,
+    Schedule, Span, Stamp, StopLevel, Tif, Venue,
 };
 use execution::{ChildEvent, Progress, Proposal, Worker};
 use margin_guard::Refusal;
@@ -143,7 +143,8 @@ impl Desk {
             Entry::Fill(fill) => {
                 if let Some(key) = self.books.key_of(fill) {
                     self.guard.filled(key, fill.qty);
-                    let event = ChildEvent::Filled { qty: fill.qty, px: fill.px, role: fill.role, fee: fill.fee, at_mid_x2: None };
+                    let event =
+                        ChildEvent::Filled { qty: fill.qty, px: fill.px, role: fill.role, fee: fill.fee, at_mid_x2: None };
                     self.tell_worker(at, key, event);
                 }
             }
@@ -178,8 +179,7 @@ impl Desk {
         let seed = self.books.seed.unwrap_or(domain::Seed(0));
         let worker =
             Worker::start(spec, rules, start, arrival, seed).map_err(|faults| BootError::Parent { parent: spec.id, faults })?;
-        let live =
-            Live { spec: spec.clone(), worker, hold: None, last_refusal: None, refusals_uncounted: 0, refusals_before: 0 };
+        let live = Live { spec: spec.clone(), worker, hold: None, last_refusal: None, refusals_uncounted: 0, refusals_before: 0 };
         self.live.insert(spec.id, live);
         if let Some(market) = self.markets.get_mut(&spec.instrument) {
             market.parents.push(spec.id);
@@ -291,7 +291,8 @@ impl Desk {
         match proposal {
             Proposal::Place(child) => self.place(now, child, batches, out),
             Proposal::Cancel(no) => {
-                let key = self.books.live().find(|o| o.intent.child.parent == id && o.intent.child.no == no).map(crate::Order::key);
+                let key =
+                    self.books.live().find(|o| o.intent.child.parent == id && o.intent.child.no == no).map(crate::Order::key);
                 if let Some(key) = key {
                     self.cancel_order(now, key, out);
                 }
@@ -315,7 +316,8 @@ impl Desk {
         match self.guard.clear(now, Intent { key, child, nonce, expiry }) {
             Ok(cleared) => {
                 batches.used(class, nonce);
-                let entry = Entry::Intent { intent: *cleared.intent(), basis: *cleared.basis(), mid_x2: self.mid_x2(child.instrument) };
+                let entry =
+                    Entry::Intent { intent: *cleared.intent(), basis: *cleared.basis(), mid_x2: self.mid_x2(child.instrument) };
                 self.record(now, entry, out);
                 self.on_intent(now, key);
                 if let Some(live) = self.live.get_mut(&child.parent) {
@@ -370,7 +372,8 @@ impl Desk {
     ) -> Result<(), Vec<domain::SpecFault>> {
         let mid = self.live.get(&id).and_then(|l| self.mid_x2(l.spec.instrument)).map_or(Px(0), |x2| Px(x2 / 2));
         let Some(live) = self.live.get_mut(&id) else {
-            let expected = if self.ended.contains_key(&id) { "a parent that has not ended" } else { "the number of a live parent" };
+            let expected =
+                if self.ended.contains_key(&id) { "a parent that has not ended" } else { "the number of a live parent" };
             return Err(vec![domain::SpecFault { field: "parent".into(), value: id.to_string(), expected: expected.into() }]);
         };
         let before = live.spec.clone();
@@ -382,7 +385,11 @@ impl Desk {
             let back = ParentChange::Amend { qty: Some(before.qty), horizon: Some(before.horizon) };
             let undone = live.change(now, &back);
             assert!(undone.is_ok(), "invariant: an amendment that the guard refused can be undone");
-            return Err(vec![domain::SpecFault { field: "quantity".into(), value: refusal.kind().into(), expected: refusal.to_string() }]);
+            return Err(vec![domain::SpecFault {
+                field: "quantity".into(),
+                value: refusal.kind().into(),
+                expected: refusal.to_string(),
+            }]);
         }
         self.due.push(id);
         self.record(now, Entry::Changed { parent: id, change: change.clone(), why: why.to_owned() }, out);

@@ -2,11 +2,12 @@
 //! time (I15): every repair is an entry with a key of its own, and a repeated key is not recorded.
 
 use domain::{
-    Entry, InstrumentId, Lots, OrderReport, ReportedState, Span, Stamp, StreamHealth, Venue, VenueOrderId, VenueSnapshot,
+    ClientKey, Entry, InstrumentId, Lots, OrderReport, ReportedState, Span, Stamp, StreamHealth, Venue, VenueOrderId,
+    VenueSnapshot,
 };
 
 use crate::order::Working;
-use crate::{Cancel, Desk, Effect, ForeignPolicy, Severity};
+use crate::{Cancel, Desk, Effect, ForeignPolicy, Severity, VenueState};
 
 /// Orders asked for by key in one pull; each costs weight at the venue.
 const ASK_MAX: usize = 40;
@@ -28,24 +29,26 @@ pub(crate) struct Pull {
 }
 
 impl Desk {
+    /// When the venue is to be read next: because it is time, or because an order there is in doubt; never while it is being
+    /// read, and never too soon after.
+    pub(crate) fn next_pull(&self, state: &VenueState) -> Option<Stamp> {
+        let at_venue =
+            |key: &ClientKey| self.books.orders.get(key).is_some_and(|o| o.intent.child.instrument.venue() == state.venue);
+        let doubts = self.doubts.iter().filter(|(key, _)| at_venue(key)).map(|(_, d)| d.due);
+        let due = state.pull_due.into_iter().chain(doubts).min()?;
+        let earliest = match (state.pull, state.last_pull) {
+            (Some(pull), _) => pull.asked + PULL_LOST,
+            (None, Some(last)) => last + PULL_GAP,
+            (None, None) => due,
+        };
+        Some(due.max(earliest))
+    }
+
     pub(crate) fn pull_if_due(&mut self, now: Stamp, out: &mut Vec<Effect>) {
         for at in 0..self.venues.len() {
             let Some(state) = self.venues.get(at) else { continue };
             let venue = state.venue;
-            if state.pull.is_some_and(|p| now.since(p.asked) < PULL_LOST) {
-                continue;
-            }
-            if state.last_pull.is_some_and(|last| now.since(last) < PULL_GAP) {
-                let earliest = state.last_pull.map(|l| l + PULL_GAP);
-                if self.any_doubt_due(now, venue)
-                    && let (Some(state), Some(earliest)) = (self.venues.get_mut(at), earliest)
-                {
-                    state.pull_due = Some(state.pull_due.map_or(earliest, |due| due.min(earliest)));
-                }
-                continue;
-            }
-            let due = state.pull_due.is_some_and(|due| due.mono <= now.mono);
-            if !due && !self.any_doubt_due(now, venue) {
+            if self.next_pull(state).is_none_or(|due| due.mono > now.mono) {
                 continue;
             }
             let keys = self.doubts_to_ask(now, venue, ASK_MAX);
@@ -58,12 +61,6 @@ impl Desk {
             }
             out.push(Effect::Pull { venue, keys, fills_since_ms });
         }
-    }
-
-    fn any_doubt_due(&self, now: Stamp, venue: Venue) -> bool {
-        self.doubts.iter().any(|(key, d)| {
-            d.due.mono <= now.mono && self.books.orders.get(key).is_some_and(|o| o.intent.child.instrument.venue() == venue)
-        })
     }
 
     pub(crate) fn on_pull_failed(&mut self, now: Stamp, venue: Venue, why: &str, out: &mut Vec<Effect>) {
@@ -153,9 +150,21 @@ impl Desk {
             (None, true) => "counted in the exposure, market frozen",
             (None, false) => "counted in the exposure",
         };
-        let what = if orphan.is_some() { "an order of our key space that the journal does not know" } else { "an order that is not ours" };
-        let text = format!("{what}: {:?} {} lots of {} at {} ticks (venue order {}); {action}", report.side, report.remaining.0, report.instrument, report.px.0, report.order);
-        let entry = Entry::Stranger { order: report.order.clone(), key: orphan, instrument: report.instrument, action: action.to_owned() };
+        let what = if orphan.is_some() {
+            "an order of our key space that the journal does not know"
+        } else {
+            "an order that is not ours"
+        };
+        let text = format!(
+            "{what}: {:?} {} lots of {} at {} ticks (venue order {}); {action}",
+            report.side, report.remaining.0, report.instrument, report.px.0, report.order
+        );
+        let entry = Entry::Stranger {
+            order: report.order.clone(),
+            key: orphan,
+            instrument: report.instrument,
+            action: action.to_owned(),
+        };
         self.record(now, entry, out);
         if freezes {
             self.freeze(now, report.instrument, text, out);
@@ -166,8 +175,12 @@ impl Desk {
 
     fn forget_gone_foreign(&mut self, snapshot: &VenueSnapshot) {
         let is_open = |id: &VenueOrderId| snapshot.open.iter().any(|r| r.order == *id && r.state == ReportedState::Open);
-        let gone: Vec<VenueOrderId> =
-            self.foreign.iter().filter(|(id, venue)| **venue == snapshot.venue && !is_open(id)).map(|(id, _)| id.clone()).collect();
+        let gone: Vec<VenueOrderId> = self
+            .foreign
+            .iter()
+            .filter(|(id, venue)| **venue == snapshot.venue && !is_open(id))
+            .map(|(id, _)| id.clone())
+            .collect();
         for id in gone {
             self.guard.foreign_gone(snapshot.venue, &id);
             self.foreign.remove(&id);

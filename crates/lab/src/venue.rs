@@ -4,9 +4,7 @@ use domain::{
     AccountView, Book, ClientKey, Fill, FundingPayment, InstrumentId, Level, LiquidityRole, Marks, OrderReport, PositionView,
     Reject, RejectKind, ReportedState, SendOutcome, Stamp, TradeId, Venue, VenueOrderId,
 };
-use exchange::{
-    AccountKey, Asset, Exchange, FillRecord, OrderRefusalKind, OrderStatus, OrderUpdate, Placed, PublicTrade,
-};
+use exchange::{AccountKey, Asset, Exchange, FillRecord, OrderRefusalKind, OrderStatus, OrderUpdate, Placed, PublicTrade};
 
 /// Levels of a book that a client sees.
 const DEPTH: usize = 20;

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use domain::{ClientKey, Entry, InstrumentId, Lots, OrderOutcome, ParentId, ParentOutcome, Qty};
 
-use crate::world::World;
 use crate::venue;
+use crate::world::World;
 
 /// What desk, journal and venue say afterwards, compared. Empty means that they agree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::task::{Context, Poll, Waker};
 
 use desk::{BootError, Cancel, Desk, DeskConfig, Effect, ForeignPolicy, Tenure};
 use domain::{
-    ClientKey, Command, CommandReply, Epoch, Expiry, Fact, Instrument, Intent, JournalTag, Lost, ParentId, ParentSpec, Prng, Receipt,
-    Reject, RejectKind, Seed, SendOutcome, Span, SpecFault, Stamp, Stamped, StreamHealth, StreamKind, Usd, Venue, VenueSnapshot,
-    WriteAhead,
+    ClientKey, Command, CommandReply, Epoch, Expiry, Fact, Instrument, Intent, JournalTag, Lost, ParentId, ParentSpec, Prng,
+    Receipt, Reject, RejectKind, Seed, SendOutcome, Span, SpecFault, Stamp, Stamped, StreamHealth, StreamKind, Usd, Venue,
+    VenueSnapshot, WriteAhead,
 };
 use exchange::{AccountKey, Asset, BadSpec, Event, Exchange, ExchangeSpec, NewOrder, Op, OpResult, OrderRef, TimedEvent};
 use margin_guard::{Limits, Released, release};

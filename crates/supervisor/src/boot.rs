@@ -43,21 +43,24 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     let target = venue::target(&config, set, file.as_ref()).await?;
     let journal_dir = state_dir.join("journal");
     if let Some(instance) = &target.fresh_venue
-        && let Some(to) = embedded::archive_journal(&journal_dir, instance).map_err(|e| Failure::new(exit::JOURNAL_UNUSABLE, &e))?
+        && let Some(to) =
+            embedded::archive_journal(&journal_dir, instance).map_err(|e| Failure::new(exit::JOURNAL_UNUSABLE, &e))?
     {
         info!("the paper venue of the last journal is gone; that journal is kept in {}", to.display());
     }
-    let identity =
-        Identity { venue: Venue::Hyperliquid, network: target.network.clone(), account: target.account.to_string() };
+    let identity = Identity { venue: Venue::Hyperliquid, network: target.network.clone(), account: target.account.to_string() };
     let opened = open(&journal_dir, &identity, config.seed)?;
     let wall = Arc::new(Wall::resume(opened.last));
-    let clock = { let wall = Arc::clone(&wall); Arc::new(move || wall.stamp()) };
+    let clock = {
+        let wall = Arc::clone(&wall);
+        Arc::new(move || wall.stamp())
+    };
     let started = connect(&config, target, clock, &opened).await?;
     let gate = Arc::new(AtomicBool::new(false));
     let (desk, effects) = boot_desk(&config, &opened, &started, &wall, &gate)?;
     let (requests_in, requests) = mpsc::channel(api::REQUESTS_MAX);
-    let listener = api::bind(&config.socket)
-        .map_err(|e| Failure::other(format!("the operator socket {}: {e}", config.socket.display())))?;
+    let listener =
+        api::bind(&config.socket).map_err(|e| Failure::other(format!("the operator socket {}: {e}", config.socket.display())))?;
     info!(socket = %config.socket.display(), journal = %journal_dir.display(), "operator socket open");
     let door = tokio::spawn(api::serve(listener, requests_in.clone()));
     let expect = Arc::new(AtomicU32::new(u32::MAX));
@@ -65,7 +68,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         let items = remaining_plan(&config.plan, &opened.entries);
         tokio::spawn(submit_plan(items, requests_in.clone(), Arc::clone(&expect)))
     });
-    let view = on_screen.then(|| tokio::spawn(draw(requests_in.clone())));
+    let view = on_screen.then(|| tokio::spawn(draw(requests_in.clone(), Live::new())));
     let connector = started.connector.clone();
     let parts = Parts {
         desk,
@@ -89,17 +92,22 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     };
     door.abort();
     if let Some(view) = view {
-        view.abort();
-        // the last state stays on the screen; an aborted task is no error
-        if let Err(e) = view.await
-            && e.is_panic()
-        {
-            warn!("the live view panicked");
+        // it ends by itself now that nobody answers it
+        match (view.await, &ended) {
+            (Ok(mut live), Ok((_, last))) => {
+                live.draw(&Frame::new(last));
+                live.close();
+            }
+            (Ok(live), Err(_)) => live.close(),
+            (Err(e), _) => warn!("the live view panicked: {e}"),
         }
     }
     let plan_refused = match plan {
         Some(plan) if plan.is_finished() => plan.await.unwrap_or(0),
-        Some(plan) => { plan.abort(); 0 }
+        Some(plan) => {
+            plan.abort();
+            0
+        }
         None => 0,
     };
     if !connector.stop(Duration::from_secs(5)).await {
@@ -108,7 +116,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     if let Err(e) = fs::remove_file(&config.socket) {
         tracing::debug!("the operator socket was gone already: {e}");
     }
-    finish(&config, args, ended?, &journal_dir, plan_refused)
+    finish(&config, args, ended?.0, &journal_dir, plan_refused)
 }
 
 fn finish(config: &Checked, args: &RunArgs, ended: Exit, journal_dir: &Path, plan_refused: u32) -> Result<ExitCode, Failure> {
@@ -128,7 +136,9 @@ fn finish(config: &Checked, args: &RunArgs, ended: Exit, journal_dir: &Path, pla
             code: exit::LATE,
             why: format!("stopped, but {orders} orders were not known to be over; the next start settles them"),
         }),
-        Exit::Journal(why) => Err(Failure { code: exit::JOURNAL_BROKEN, why: format!("the journal can no longer be written: {why}") }),
+        Exit::Journal(why) => {
+            Err(Failure { code: exit::JOURNAL_BROKEN, why: format!("the journal can no longer be written: {why}") })
+        }
     }
 }
 
@@ -186,9 +196,7 @@ fn listen_for_signals() -> Result<mpsc::Receiver<Signal>, Failure> {
     for (kind, what) in kinds {
         let mut stream = signal(kind).map_err(|e| Failure::other(format!("signals: {e}")))?;
         let to = to.clone();
-        tokio::spawn(async move {
-            while stream.recv().await.is_some() && to.send(what).await.is_ok() {}
-        });
+        tokio::spawn(async move { while stream.recv().await.is_some() && to.send(what).await.is_ok() {} });
     }
     Ok(signals)
 }
@@ -201,7 +209,9 @@ fn open(dir: &Path, identity: &Identity, seed: Seed) -> Result<Opened, Failure> 
         let code = match &e {
             OpenError::Locked { .. } => exit::LOCKED,
             OpenError::Io { .. } => exit::JOURNAL_BROKEN,
-            OpenError::Foreign { .. } | OpenError::Damaged { .. } | OpenError::Newer { .. } | OpenError::Sqlite(_) => exit::JOURNAL_UNUSABLE,
+            OpenError::Foreign { .. } | OpenError::Damaged { .. } | OpenError::Newer { .. } | OpenError::Sqlite(_) => {
+                exit::JOURNAL_UNUSABLE
+            }
         };
         Failure::new(code, &e)
     })
@@ -213,15 +223,11 @@ async fn connect(
     clock: venue_connector::Clock,
     opened: &Opened,
 ) -> Result<Started, Failure> {
-    let embedded = config.endpoint == Endpoint::Embedded;
     let mut setup = Config::new(config.network, Some(&target.http), target.account, config.markets.clone());
     setup.ws = target.ws;
     setup.sub_account = target.sub_account;
     setup.order_route = config.order_route;
     setup.fast_book = config.fast_book;
-    if embedded {
-        setup.weight_per_minute = venue::EMBEDDED_WEIGHT;
-    }
     let nonces = opened.entries.iter().filter_map(|s| match &s.entry {
         Entry::Intent { intent, .. } => Some(intent.nonce),
         _ => None,
@@ -339,13 +345,12 @@ async fn submit_plan(items: Vec<RawParent>, requests: mpsc::Sender<Request>, exp
     refused
 }
 
-async fn draw(requests: mpsc::Sender<Request>) {
-    let mut live = Live::new();
+async fn draw(requests: mpsc::Sender<Request>, mut live: Live) -> Live {
     while let Some(view) = api::view(&requests).await {
         live.draw(&Frame::new(&view));
         tokio::time::sleep(DRAW_EVERY).await;
     }
-    live.close();
+    live
 }
 
 /// A panic of the loop: nothing may be placed any more, everything is cancelled, and the next start is latched.

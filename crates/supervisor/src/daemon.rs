@@ -144,8 +144,8 @@ struct Loop {
     next_asker: u64,
 }
 
-/// Runs until something ends it.
-pub async fn run(parts: Parts) -> Exit {
+/// Runs until something ends it; returns why, and what an operator would see at that moment.
+pub async fn run(parts: Parts) -> (Exit, View) {
     let (groups, group_queue) = mpsc::channel(GROUPS_MAX);
     let (answers_in, mut answers) = mpsc::channel(FACTS_PER_STEP);
     let (broken_in, mut broken) = mpsc::channel(1);
@@ -162,18 +162,19 @@ pub async fn run(parts: Parts) -> Exit {
     let boot = std::mem::take(&mut this.parts.effects);
     this.carry_out(boot).await;
     let exit = this.turn(&mut answers, &mut broken).await;
+    let last = this.view();
     let Loop { groups, tasks, parts, .. } = this;
     drop(groups);
     if matches!(exit, Exit::Journal(_)) {
         sweep(&parts.connector).await;
     } else if writer.await.is_err() {
-        return Exit::Journal("the task that writes the journal panicked".to_owned());
+        return (Exit::Journal("the task that writes the journal panicked".to_owned()), last);
     }
     tasks.close();
     if tokio::time::timeout(DRAIN_DEADLINE, tasks.wait()).await.is_err() {
         warn!(tasks = tasks.len(), "some requests to the venue were still out at the deadline");
     }
-    exit
+    (exit, last)
 }
 
 impl Loop {
@@ -235,7 +236,19 @@ impl Loop {
 
     fn is_done(&self) -> bool {
         let desk = &self.parts.desk;
-        self.parts.exit_when_done && desk.books().parents >= self.parts.expect_parents.load(Ordering::SeqCst) && desk.is_idle() && desk.is_quiet()
+        self.parts.exit_when_done
+            && desk.books().parents >= self.parts.expect_parents.load(Ordering::SeqCst)
+            && desk.is_idle()
+            && desk.is_quiet()
+    }
+
+    fn view(&self) -> View {
+        View {
+            desk: self.parts.desk.status(self.parts.wall.stamp()),
+            instruments: self.parts.desk.books().instruments.clone(),
+            connector: self.parts.connector.gauges(),
+            journal_records: self.parts.journal.head().seq,
+        }
     }
 
     fn kill(&mut self, cause: &str) -> Fact {
@@ -263,13 +276,7 @@ impl Loop {
                 Some(Fact::Command(self.next_asker, command))
             }
             Request::Status(reply) => {
-                let view = View {
-                    desk: self.parts.desk.status(self.parts.wall.stamp()),
-                    instruments: self.parts.desk.books().instruments.clone(),
-                    connector: self.parts.connector.gauges(),
-                    journal_records: self.parts.journal.head().seq,
-                };
-                if reply.send(view).is_err() {
+                if reply.send(self.view()).is_err() {
                     tracing::debug!("an operator left before the status was ready");
                 }
                 None
@@ -354,7 +361,9 @@ impl Loop {
 /// Cancels everything and says what the venue said.
 pub async fn sweep(connector: &Connector) {
     match connector.sweep(&[], SWEEP_DEADLINE).await {
-        Ok(done) => info!(canceled = done.canceled, gone = done.gone, took_ms = done.took.as_millis(), "the venue is empty, seen twice"),
+        Ok(done) => {
+            info!(canceled = done.canceled, gone = done.gone, took_ms = done.took.as_millis(), "the venue is empty, seen twice")
+        }
         Err(e) => error!("orders may still be open at the venue: {e}"),
     }
 }
@@ -381,8 +390,13 @@ async fn write_groups(mut this: WriteHalf) {
             whole.cleared.extend(group.cleared);
             whole.replies.extend(group.replies);
         }
-        let latches: Vec<Entry> =
-            whole.entries.iter().map(|e| &e.entry).filter(|e| matches!(e, Entry::Latch { .. } | Entry::Rearm { .. })).cloned().collect();
+        let latches: Vec<Entry> = whole
+            .entries
+            .iter()
+            .map(|e| &e.entry)
+            .filter(|e| matches!(e, Entry::Latch { .. } | Entry::Rearm { .. }))
+            .cloned()
+            .collect();
         // the sentinel first: whichever of the two stores survives, the latch is set
         for entry in &latches {
             if let Entry::Latch { level, cause } = entry
@@ -479,13 +493,19 @@ fn note(stamped: &Stamped) {
         }
         Entry::Refused { child, why, count } => info!(parent = %child.parent, count, "order refused: {why}"),
         Entry::Unknown { key, cause } => warn!(%key, ?cause, "the answer to an order was lost; its margin stays reserved"),
-        Entry::Fill(fill) => info!(order = %fill.id.order, side = ?fill.side, lots = fill.qty.0, ticks = fill.px.0, role = ?fill.role, "filled"),
+        Entry::Fill(fill) => {
+            info!(order = %fill.id.order, side = ?fill.side, lots = fill.qty.0, ticks = fill.px.0, role = ?fill.role, "filled")
+        }
         Entry::Done { key, outcome, reject: Some(reject) } => info!(%key, ?outcome, "order over: {}", reject.text),
         Entry::Done { key, outcome, reject: None } => tracing::debug!(%key, ?outcome, "order over"),
-        Entry::Reconciled { epoch, repairs, .. } => info!(epoch = epoch.0, repairs, "the books agree with the venue; trading may start"),
+        Entry::Reconciled { epoch, repairs, .. } => {
+            info!(epoch = epoch.0, repairs, "the books agree with the venue; trading may start")
+        }
         Entry::Rearm { reason } => info!("re-armed: {reason}"),
         Entry::Unfrozen { instrument, reason, .. } => info!(%instrument, "market unfrozen: {reason}"),
-        Entry::Opening { instrument, position, .. } => info!(%instrument, lots = position.0, "the books start from the venue's position"),
+        Entry::Opening { instrument, position, .. } => {
+            info!(%instrument, lots = position.0, "the books start from the venue's position")
+        }
         Entry::Funding(payment) => info!(instrument = %payment.instrument, amount = %payment.amount, "funding"),
         Entry::Limits { .. }
         | Entry::Instrument(_)

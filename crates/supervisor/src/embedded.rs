@@ -189,7 +189,10 @@ pub fn archive_journal(journal_dir: &Path, instance: &str) -> Result<Option<Path
         n += 1;
         to = journal_dir.with_file_name(format!("journal-before-{instance}-{n}"));
     }
-    fs::rename(journal_dir, &to)
-        .map_err(|source| EmbeddedError::Io { what: "archiving", path: journal_dir.to_owned(), source })?;
+    fs::rename(journal_dir, &to).map_err(|source| EmbeddedError::Io {
+        what: "archiving",
+        path: journal_dir.to_owned(),
+        source,
+    })?;
     Ok(Some(to))
 }

@@ -226,7 +226,11 @@ pub fn title(spec: &ParentSpec, progress: &Progress) -> String {
 /// Where a parent stands: done against schedule, price against arrival, maker share, state and reason.
 #[must_use]
 pub fn details(progress: &Progress, outcome: Option<&ParentOutcome>) -> String {
-    let mut text = format!("{:>6} of {:>6} due", percent(progress.filled, progress.quantity), percent(progress.target_now, progress.quantity));
+    let mut text = format!(
+        "{:>6} of {:>6} due",
+        percent(progress.filled, progress.quantity),
+        percent(progress.target_now, progress.quantity)
+    );
     if let (Some(average), Some(slippage)) = (progress.average_price, progress.slippage_bps) {
         write_to(&mut text, format_args!(" · {} vs {}", average.round_dp(2), progress.arrival_price.round_dp(2)));
         write_to(&mut text, format_args!(" ({}{} bp)", if slippage.is_sign_negative() { "" } else { "+" }, slippage.round_dp(2)));
@@ -237,15 +241,24 @@ pub fn details(progress: &Progress, outcome: Option<&ParentOutcome>) -> String {
     match outcome {
         Some(ParentOutcome::Filled) => text.push_str(" · done"),
         Some(ParentOutcome::Expired { residual, why }) => {
-            write_to(&mut text, format_args!(" · ended with {} left: {why}", (Decimal::from(residual.0) * progress.lot).normalize()));
+            write_to(
+                &mut text,
+                format_args!(" · ended with {} left: {why}", (Decimal::from(residual.0) * progress.lot).normalize()),
+            );
         }
         Some(ParentOutcome::Canceled { residual }) => {
-            write_to(&mut text, format_args!(" · cancelled with {} left", (Decimal::from(residual.0) * progress.lot).normalize()));
+            write_to(
+                &mut text,
+                format_args!(" · cancelled with {} left", (Decimal::from(residual.0) * progress.lot).normalize()),
+            );
         }
         None => {
             write_to(&mut text, format_args!(" · {}", format!("{:?}", progress.state).to_lowercase()));
             if !progress.unknown.is_zero() {
-                write_to(&mut text, format_args!(" · {} unknown", (Decimal::from(progress.unknown.0) * progress.lot).normalize()));
+                write_to(
+                    &mut text,
+                    format_args!(" · {} unknown", (Decimal::from(progress.unknown.0) * progress.lot).normalize()),
+                );
             }
             if !progress.reason.is_empty() {
                 write_to(&mut text, format_args!(": {}", progress.reason));

@@ -105,7 +105,8 @@ async fn amend(socket: &Path, parent: u32, quantity: Option<&str>, horizon: Opti
 
 /// Rules of the market that `parent` trades, as the daemon knows them.
 async fn rules_of(socket: &Path, parent: u32) -> Result<Instrument, Failure> {
-    let status: serde_json::Value = serde_json::from_slice(&get(socket, "/status").await?).map_err(|e| Failure::other(e.to_string()))?;
+    let status: serde_json::Value =
+        serde_json::from_slice(&get(socket, "/status").await?).map_err(|e| Failure::other(e.to_string()))?;
     let lines = status["desk"]["parents"].as_array().cloned().unwrap_or_default();
     let specs = lines.into_iter().filter_map(|mut line| serde_json::from_value::<ParentSpec>(line["spec"].take()).ok());
     let spec = specs.into_iter().find(|spec| spec.id.0 == parent);
@@ -181,8 +182,11 @@ fn audit(journal_dir: &Path, json: bool) -> Result<ExitCode, Failure> {
             .map(|f| serde_json::json!({ "seq": f.seq, "invariant": f.invariant, "what": f.what }))
             .collect();
         let ok = report.ok();
-        println!("{}", serde_json::json!({ "ok": ok, "records": report.records, "intents": report.intents, "fills": report.fills,
-            "late_fills": report.late_fills, "open": report.open, "parents": report.parents, "epochs": report.epochs, "findings": findings }));
+        println!(
+            "{}",
+            serde_json::json!({ "ok": ok, "records": report.records, "intents": report.intents, "fills": report.fills,
+            "late_fills": report.late_fills, "open": report.open, "parents": report.parents, "epochs": report.epochs, "findings": findings })
+        );
     } else {
         for finding in &report.findings {
             println!("{} record {}: {}", finding.invariant, finding.seq, finding.what);
@@ -206,7 +210,12 @@ fn export(journal_dir: &Path) -> Result<(), Failure> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     for record in journal::export(journal_dir).map_err(|e| Failure::new(exit::JOURNAL_UNUSABLE, &e))? {
         // the payload is JSON already, and its very bytes are what the hash covers
-        writeln!(out, "{{\"seq\":{},\"epoch\":{},\"hash\":\"{}\",\"record\":{}}}", record.seq, record.epoch.0, record.hash, record.payload).map_err(|e| Failure::other(e.to_string()))?;
+        writeln!(
+            out,
+            "{{\"seq\":{},\"epoch\":{},\"hash\":\"{}\",\"record\":{}}}",
+            record.seq, record.epoch.0, record.hash, record.payload
+        )
+        .map_err(|e| Failure::other(e.to_string()))?;
     }
     out.flush().map_err(|e| Failure::other(e.to_string()))
 }
@@ -275,7 +284,15 @@ pub fn tape(action: &TapeAction) -> Result<ExitCode, Failure> {
     let output = File::create(out).map_err(|e| fail(out, &e))?;
     let report = paper::tape::convert(BufReader::new(reader), BufWriter::new(output), &paper::tape::Conversion::default())
         .map_err(|e| fail(capture, &e))?;
-    println!("{} lines: {} updates and {} trades kept as {} level changes over {} s; {} trades dropped, {} lines without use",
-        report.lines, report.updates, report.trades, report.changes, report.duration_ms / 1_000, report.trades_dropped, report.skipped);
+    println!(
+        "{} lines: {} updates and {} trades kept as {} level changes over {} s; {} trades dropped, {} lines without use",
+        report.lines,
+        report.updates,
+        report.trades,
+        report.changes,
+        report.duration_ms / 1_000,
+        report.trades_dropped,
+        report.skipped
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -17,10 +17,6 @@ use crate::config::{Checked, Endpoint, PaperMarket};
 use crate::embedded::{self, EmbeddedError};
 use crate::{Failure, exit};
 
-/// Requests a minute that the embedded venue grants an address: a demo at many times the recorded pace asks more often than the
-/// real venue allows.
-pub const EMBEDDED_WEIGHT: u32 = 12_000;
-
 /// Where to connect, and as whom.
 pub struct Target {
     /// Base of `/info` and `/exchange`.
@@ -108,7 +104,10 @@ pub async fn serve_paper(config: &Checked, args: &PaperArgs) -> Result<ExitCode,
         PaperMarket::Synthetic => Market::Synthetic,
         PaperMarket::Tape { file, speed } => {
             let tape = fs::File::open(file).map_err(paper::tape::TapeError::from).and_then(paper::tape::Tape::read);
-            let tape = tape.map_err(|e| Failure { code: exit::CONFIG, why: format!("paper.tape {}: {}", file.display(), crate::daemon::chain(&e)) })?;
+            let tape = tape.map_err(|e| Failure {
+                code: exit::CONFIG,
+                why: format!("paper.tape {}: {}", file.display(), crate::daemon::chain(&e)),
+            })?;
             Market::Tape { tape: Arc::new(tape), pace: speed * 1_000 }
         }
     };
@@ -119,7 +118,7 @@ pub async fn serve_paper(config: &Checked, args: &PaperArgs) -> Result<ExitCode,
         seed: part.seed,
         market,
         accounts: Accounts { open: Some(part.balance), ..Accounts::default() },
-        limits: VenueLimits { ip_weight_per_minute: EMBEDDED_WEIGHT, ..VenueLimits::default() },
+        limits: VenueLimits::default(),
         idle_exit: args.idle_exit.map(Into::into),
     };
     let handle = Paper::start(spec).await.map_err(|e| Failure::new(exit::VENUE, &e))?;

@@ -110,27 +110,48 @@ impl Level {
 #[derive(Clone, Debug)]
 pub(crate) struct Half {
     side: Side,
-    levels: BTreeMap<Px, Level>,
+    levels: BTreeMap<Rank, Level>,
 }
+
+/// A price as a rank on its side: the best is the lowest, so both sides are walked alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank(i64);
 
 impl Half {
     fn new(side: Side) -> Half {
         Half { side, levels: BTreeMap::new() }
     }
 
-    fn iter(&self) -> Box<dyn Iterator<Item = (Px, &Level)> + '_> {
-        match self.side {
-            Side::Buy => Box::new(self.levels.iter().rev().map(|(px, level)| (*px, level))),
-            Side::Sell => Box::new(self.levels.iter().map(|(px, level)| (*px, level))),
-        }
+    fn rank(&self, px: Px) -> Rank {
+        Rank(-px.0 * self.side.sign())
+    }
+
+    fn px(&self, rank: Rank) -> Px {
+        Px(-rank.0 * self.side.sign())
+    }
+
+    /// Levels from the best on, those that only remember what was shown included.
+    fn iter(&self) -> impl Iterator<Item = (Px, &Level)> + '_ {
+        self.levels.iter().map(|(rank, level)| (self.px(*rank), level))
+    }
+
+    fn level(&self, px: Px) -> Option<&Level> {
+        self.levels.get(&self.rank(px))
+    }
+
+    fn level_mut(&mut self, px: Px) -> Option<&mut Level> {
+        let rank = self.rank(px);
+        self.levels.get_mut(&rank)
+    }
+
+    fn level_or_new(&mut self, px: Px) -> &mut Level {
+        let rank = self.rank(px);
+        self.levels.entry(rank).or_default()
     }
 
     /// Whether `px` is at least as good on this side as `than`.
     fn reaches(&self, px: Px, than: Px) -> bool {
-        match self.side {
-            Side::Buy => px >= than,
-            Side::Sell => px <= than,
-        }
+        self.rank(px) <= self.rank(than)
     }
 
     fn best(&self) -> Option<Px> {
@@ -142,13 +163,13 @@ impl Half {
     }
 
     fn forget_if_empty(&mut self, px: Px) {
-        if self.levels.get(&px).is_some_and(Level::is_forgettable) {
-            self.levels.remove(&px);
+        if self.level(px).is_some_and(Level::is_forgettable) {
+            self.levels.remove(&self.rank(px));
         }
     }
 
     fn set_background(&mut self, change: LevelChange, event: u64) {
-        let level = self.levels.entry(change.px).or_default();
+        let level = self.level_or_new(change.px);
         let qty = change.qty.0.max(0);
         level.named = event;
         if level.shown != qty {
@@ -159,7 +180,7 @@ impl Half {
     }
 
     fn drop_background(&mut self, px: Px) {
-        if let Some(level) = self.levels.get_mut(&px) {
+        if let Some(level) = self.level_mut(px) {
             level.set_background(0);
             level.shown = 0;
         }
@@ -224,7 +245,7 @@ impl OrderBook {
 
     /// The first in the queue of one level.
     pub(crate) fn front_at(&self, side: Side, px: Px) -> Option<Front> {
-        self.half(side).levels.get(&px).and_then(Level::front)
+        self.half(side).level(px).and_then(Level::front)
     }
 
     /// The first order, in price-time order, at a better price of `side` than `px`, whatever background stands before it.
@@ -237,7 +258,7 @@ impl OrderBook {
 
     pub(crate) fn take_background(&mut self, side: Side, px: Px, qty: Qty) {
         let half = self.half_mut(side);
-        if let Some(level) = half.levels.get_mut(&px) {
+        if let Some(level) = half.level_mut(px) {
             level.take_background(qty.0);
         }
         half.forget_if_empty(px);
@@ -246,7 +267,7 @@ impl OrderBook {
     /// Tells that the tape itself will show `qty` less at the level because it traded there.
     pub(crate) fn traded(&mut self, side: Side, px: Px, qty: Qty) {
         let half = self.half_mut(side);
-        if let Some(level) = half.levels.get_mut(&px) {
+        if let Some(level) = half.level_mut(px) {
             level.shown = (level.shown - qty.0).max(0);
         }
         half.forget_if_empty(px);
@@ -254,7 +275,7 @@ impl OrderBook {
 
     /// Puts an order at the end of its level's queue. `seq` must be larger than any before.
     pub(crate) fn rest(&mut self, side: Side, px: Px, seq: u64, oid: u64, account: AccountKey, qty: Qty) {
-        let level = self.half_mut(side).levels.entry(px).or_default();
+        let level = self.half_mut(side).level_or_new(px);
         debug_assert!(level.queue.back().is_none_or(|last| last.seq < seq), "invariant: time priority grows");
         let gap = std::mem::take(&mut level.tail);
         level.queue.push_back(Entry { seq, oid, account, qty, gap });
@@ -264,7 +285,7 @@ impl OrderBook {
     /// Sets the remaining quantity of a resting order; zero removes it. Its priority stays.
     pub(crate) fn set_qty(&mut self, side: Side, px: Px, seq: u64, qty: Qty) {
         let half = self.half_mut(side);
-        if let Some(level) = half.levels.get_mut(&px)
+        if let Some(level) = half.level_mut(px)
             && let Some(at) = level.position(seq)
         {
             if qty.is_zero() {
@@ -280,7 +301,7 @@ impl OrderBook {
     /// Background lots ahead of a resting order.
     #[cfg(test)]
     pub(crate) fn queue_ahead(&self, side: Side, px: Px, seq: u64) -> Option<i64> {
-        let level = self.half(side).levels.get(&px)?;
+        let level = self.half(side).level(px)?;
         let at = level.position(seq)?;
         Some(level.queue.iter().take(at + 1).map(|e| e.gap).sum())
     }
@@ -296,7 +317,7 @@ impl OrderBook {
         while let (Some(bid), Some(ask)) = (self.bids.best_background(), self.asks.best_background())
             && bid >= ask
         {
-            let named = |half: &Half, px| half.levels.get(&px).map_or(0, |level| level.named);
+            let named = |half: &Half, px| half.level(px).map_or(0, |level| level.named);
             let (bid_named, ask_named) = (named(&self.bids, bid), named(&self.asks, ask));
             if bid_named <= ask_named {
                 self.bids.drop_background(bid);
@@ -311,12 +332,8 @@ impl OrderBook {
     pub(crate) fn snapshot(&mut self, bids: &[LevelChange], asks: &[LevelChange]) {
         for (half, changes) in [(&mut self.bids, bids), (&mut self.asks, asks)] {
             let named: BTreeSet<Px> = changes.iter().map(|c| c.px).collect();
-            let gone: Vec<Px> = half
-                .levels
-                .iter()
-                .filter(|(px, l)| l.shown + l.background > 0 && !named.contains(px))
-                .map(|(px, _)| *px)
-                .collect();
+            let held = half.iter().filter(|(px, level)| level.shown + level.background > 0 && !named.contains(px));
+            let gone: Vec<Px> = held.map(|(px, _)| px).collect();
             gone.into_iter().for_each(|px| half.drop_background(px));
         }
         self.background(bids, asks);
@@ -368,7 +385,7 @@ impl OrderBook {
             return Err(format!("crossed: bid {bid:?} ask {ask:?}"));
         }
         for half in [&self.bids, &self.asks] {
-            for (px, level) in &half.levels {
+            for (px, level) in half.iter() {
                 let gaps: i64 = level.queue.iter().map(|e| e.gap).sum();
                 let own: i64 = level.queue.iter().map(|e| e.qty.0).sum();
                 let ordered = level.queue.iter().zip(level.queue.iter().skip(1)).all(|(a, b)| a.seq < b.seq);

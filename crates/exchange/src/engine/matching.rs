@@ -88,19 +88,14 @@ pub(super) struct Trade {
 }
 
 impl Exchange {
-    /// Lets the order take what its limit allows, in price-time order. Own resting orders in the way are cancelled.
+    /// Lets the order take what its limit allows, in price-time order. Own resting orders in the way are cancelled. The remainder
+    /// of a reduce-only order must not exceed the position: its own fills shrink both alike.
     pub(super) fn take(&mut self, oid: u64, liquidation: Option<LiquidationInfo>) {
         let Some(order) = self.orders.get(&oid) else { return };
-        let (account, asset, side, limit, reduce_only) = (order.account, order.asset, order.side, order.px, order.reduce_only);
+        let (account, asset, side, limit) = (order.account, order.asset, order.side, order.px);
         let party = Party::Order { account, oid, cloid: order.cloid };
         let aggressor = Aggressor { side, party, liquidation };
         loop {
-            if reduce_only {
-                let room = self.accounts.get(&account).map_or(Qty::ZERO, |a| a.reducible(asset, side));
-                if let Some(order) = self.orders.get_mut(&oid) {
-                    order.remaining = order.remaining.min(room);
-                }
-            }
             let wanted = self.orders.get(&oid).map_or(Qty::ZERO, |o| o.remaining);
             let Some(market) = self.markets.get_mut(&asset) else { return };
             if wanted.is_zero() {
@@ -128,7 +123,7 @@ impl Exchange {
     }
 
     /// Trades up to `wanted` against one resting order and says how much. Nothing means that the order is gone: it belonged to
-    /// the aggressor, had nothing left to reduce, or had no margin for the match.
+    /// the aggressor, or had no margin for the match.
     pub(super) fn match_resting(&mut self, asset: Asset, px: Px, entry: Entry, wanted: Qty, aggressor: Aggressor) -> Qty {
         let Some(order) = self.orders.get(&entry.oid) else { return Qty::ZERO };
         let (side, reduce_only, cloid) = (order.side, order.reduce_only, order.cloid);
@@ -136,13 +131,10 @@ impl Exchange {
             self.end_order(entry.oid, OrderStatus::SelfTradeCanceled);
             return Qty::ZERO;
         }
-        let mut qty = wanted.min(entry.qty);
+        let qty = wanted.min(entry.qty);
         if reduce_only {
-            qty = qty.min(self.accounts.get(&entry.account).map_or(Qty::ZERO, |a| a.reducible(asset, side)));
-            if qty.is_zero() {
-                self.end_order(entry.oid, OrderStatus::ReduceOnlyCanceled);
-                return Qty::ZERO;
-            }
+            let room = self.accounts.get(&entry.account).map_or(Qty::ZERO, |a| a.reducible(asset, side));
+            assert!(qty <= room, "invariant: resting reduce-only orders never exceed the position (I07)");
         } else if !self.maker_has_margin(entry.account, asset, side, px, qty) {
             self.end_order(entry.oid, OrderStatus::MarginCanceled);
             return Qty::ZERO;

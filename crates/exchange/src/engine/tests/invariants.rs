@@ -223,6 +223,68 @@ proptest! {
     }
 }
 
+#[derive(Clone, Debug)]
+enum Queue {
+    Join(i64),
+    Cancel(usize),
+    Grow(i64),
+    Trade(i64),
+}
+
+fn queue() -> impl Strategy<Value = Queue> {
+    prop_oneof![
+        3 => (11..400_i64).prop_map(Queue::Join),
+        1 => (0..8_usize).prop_map(Queue::Cancel),
+        2 => (1..500_i64).prop_map(Queue::Grow),
+        4 => (1..600_i64).prop_map(Queue::Trade),
+    ]
+}
+
+proptest! {
+    /// Against a naive queue of one level, lot by lot in the order of arrival: who is filled, when and how much.
+    #[test]
+    fn queue_position_is_the_order_of_arrival(steps in prop::collection::vec(queue(), 1..60)) {
+        let mut w = World::empty(spec_with(MarginTable::flat(10)));
+        w.book(&[(9_990, 100)], &[(10_010, 100)]);
+        let mut line: Vec<(Option<u64>, i64)> = vec![(None, 100)];
+        let mut expected: Vec<(u64, i64)> = Vec::new();
+        for step in steps {
+            match step {
+                Queue::Join(qty) => {
+                    let oid = w.put(A, Side::Buy, 9_990, qty);
+                    line.push((Some(oid), qty));
+                }
+                Queue::Cancel(nth) => {
+                    if let Some(at) = line.iter().enumerate().filter(|(_, l)| l.0.is_some()).map(|(at, _)| at).nth(nth) {
+                        prop_assert_eq!(w.cancel(A, line.remove(at).0.unwrap_or(0)), Ok(()));
+                    }
+                }
+                Queue::Grow(more) => {
+                    line.push((None, more));
+                    let background: i64 = line.iter().filter(|l| l.0.is_none()).map(|l| l.1).sum();
+                    w.book(&[(9_990, background)], &[(10_010, 100)]);
+                }
+                Queue::Trade(qty) => {
+                    w.trade(Side::Sell, 9_990, qty);
+                    let mut left = qty;
+                    while left > 0 && !line.is_empty() {
+                        let eaten = left.min(line[0].1);
+                        expected.extend(line[0].0.map(|oid| (oid, eaten)));
+                        line[0].1 -= eaten;
+                        left -= eaten;
+                        if line[0].1 == 0 {
+                            line.remove(0);
+                        }
+                    }
+                }
+            }
+            w.check();
+        }
+        let fills: Vec<(u64, i64)> = w.fill_records(A).iter().map(|f| (f.oid, f.qty.0)).collect();
+        prop_assert_eq!(fills, expected);
+    }
+}
+
 #[test]
 fn a_day_of_synthetic_market_is_reproducible_and_conserves_everything() {
     let run = || {

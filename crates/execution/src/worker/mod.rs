@@ -551,6 +551,7 @@ impl Body {
     }
 
     fn amend(&mut self, now: u64, qty: Option<Qty>, horizon: Option<Span>) -> Result<(), Vec<SpecFault>> {
+        self.extend_if_due(now);
         let mut faults = Vec::new();
         let mut fault = |field: &str, value: String, expected: String| {
             faults.push(SpecFault { field: field.to_owned(), value, expected });
@@ -576,7 +577,7 @@ impl Body {
                 (self.start + horizon).mono
             }
         };
-        if deadline <= now {
+        if horizon.is_some() && deadline <= now {
             let passed = Span(now.saturating_sub(self.start.mono));
             fault(
                 "horizon",
@@ -594,8 +595,22 @@ impl Body {
         self.deadline = deadline;
         self.give_up = None;
         self.shed();
-        self.begin_leg(self.filled + self.wanted(), now, Span(deadline - now));
+        // past its deadline, what is left is due at once
+        self.begin_leg(self.filled + self.wanted(), now, Span(deadline.saturating_sub(now)).max(Span::secs(1)));
         Ok(())
+    }
+
+    /// The one extension, planned over one more horizon.
+    fn extend_if_due(&mut self, now: u64) {
+        if now < self.deadline || self.spec.end != EndPolicy::Extend || self.extended {
+            return;
+        }
+        self.extended = true;
+        let (start, horizon, volume_base) = (self.deadline, self.spec.horizon, self.leg.volume_base);
+        self.deadline = self.deadline.saturating_add(horizon.0);
+        self.begin_leg(self.filled + self.wanted(), start, horizon);
+        // the volume count goes on
+        self.leg.volume_base = volume_base;
     }
 
     /// Plans what is not yet in hand, from `start` over `horizon`.
@@ -752,7 +767,7 @@ impl Body {
                 let since = *self.blind_since.get_or_insert(now);
                 let blind = since.saturating_add(BLIND.0);
                 if now >= blind {
-                    self.cancel_all(now, next, out);
+                    self.clear_market(now, next, out);
                 } else if self.open() > 0 {
                     next.at(blind, "blind for too long");
                 }
@@ -764,11 +779,11 @@ impl Body {
         let look = Look::new(book, self.spec.side);
         let ending = self.ending(now, next);
         self.age(now, hot, next);
-        self.open_ticket(now, &look, ending, next);
         for i in 0..self.tickets.len() {
             self.tend(i, now, &look, ending, next, out);
         }
         self.tickets.retain(|t| t.order.is_some() || (t.want > 0 && !t.retiring));
+        self.open_ticket(now, &look, ending, next);
         self.place(now, book, &look, ending, next, out);
         self.watch(hot, &look, ending);
         if self.open() > 0 {
@@ -784,14 +799,7 @@ impl Body {
         } else if self.canceling {
             ParentOutcome::Canceled { residual }
         } else {
-            if now >= self.deadline && self.spec.end == EndPolicy::Extend && !self.extended {
-                self.extended = true;
-                let (start, horizon, volume_base) = (self.deadline, self.spec.horizon, self.leg.volume_base);
-                self.deadline = self.deadline.saturating_add(horizon.0);
-                self.begin_leg(self.filled + self.wanted(), start, horizon);
-                // the volume count goes on
-                self.leg.volume_base = volume_base;
-            }
+            self.extend_if_due(now);
             next.at(self.deadline, "deadline");
             let expired = now >= self.deadline && (self.spec.end != EndPolicy::Force || self.gives_up(now, next));
             if !expired && self.children < CHILDREN_MAX {
@@ -850,6 +858,20 @@ impl Body {
         self.tickets.retain(|t| t.order.is_some());
         if unknown > 0 {
             self.meet(Obstacle::Unknown { children: unknown });
+        }
+    }
+
+    /// Cancels what rests unseen, except what would come back too small for any order: that little is no gift.
+    fn clear_market(&mut self, now: u64, next: &mut Next, out: &mut Vec<Proposal>) {
+        let mut free = self.free();
+        let smallest = self.smallest;
+        for ticket in &mut self.tickets {
+            let Some(order) = &mut ticket.order else { continue };
+            free += order.open();
+            if free >= smallest {
+                ticket.retiring = true;
+                cancel(order, now, next, out);
+            }
         }
     }
 
@@ -1002,7 +1024,9 @@ impl Body {
             return;
         }
         if self.tickets.len() >= TICKETS {
-            self.make_way();
+            if self.make_way() {
+                next.at(now, "a place for the next slice");
+            }
             return;
         }
         let ends = match &self.leg.plan {
@@ -1025,15 +1049,15 @@ impl Body {
     }
 
     /// All places are taken: the resting order furthest from the market goes, its quantity is due again.
-    fn make_way(&mut self) {
+    fn make_way(&mut self) -> bool {
         if self.tickets.iter().any(|t| t.retiring) {
-            return;
+            return false;
         }
         let sign = self.spec.side.sign();
         let furthest = self.tickets.iter_mut().filter(|t| t.order.is_none_or(|o| o.rests()));
-        if let Some(ticket) = furthest.min_by_key(|t| t.order.map_or(i64::MIN, |o| o.px * sign)) {
-            ticket.retiring = true;
-        }
+        let Some(ticket) = furthest.min_by_key(|t| t.order.map_or(i64::MIN, |o| o.px * sign)) else { return false };
+        ticket.retiring = true;
+        true
     }
 
     fn first_level(&self) -> Level {
@@ -1048,6 +1072,7 @@ impl Body {
         let level = self.level(i, now, look, ending, next);
         let free = self.free();
         let (side, placement, deadline) = (self.spec.side, self.spec.placement, self.deadline);
+        let (reduce_only, left) = (self.spec.reduce_only, self.spec.qty.0 - self.filled);
         let smallest = self.grid.smallest(look.near_px(), PLACE_MARGIN_BPS).0;
         let (mid_px, best) = (self.mid_px(look), self.grid.inward(Px(self.inside(look.near)), side).0);
         let over = self.filled + self.open() > self.spec.qty.0;
@@ -1060,7 +1085,9 @@ impl Body {
         let Some(order) = &mut ticket.order else {
             // its time is over and nothing of it works: what it wanted is due again
             let ended = placement == Placement::LimitToMarket && now >= ticket.ends && now < deadline;
-            ticket.retiring |= ended;
+            // crumbs of several tickets make one order together, none alone
+            let crumb = ticket.want < smallest && !(reduce_only && ticket.want == left);
+            ticket.retiring |= ended || crumb;
             return;
         };
         if order.standing == Standing::Leaving {

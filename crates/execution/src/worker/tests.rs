@@ -613,6 +613,9 @@ impl Street {
         }
         self.orders.insert(child.no, (child, 0, fate == 2));
         self.tell(worker, Logged::Event(child.no, if fate == 2 { ChildEvent::Unknown } else { ChildEvent::Acked }));
+        if fate == 2 {
+            return;
+        }
         if takes {
             let part = if self.hostile { self.chance.between(0, child.qty.0) } else { child.qty.0 };
             self.fill(worker, child.no, part, far, LiquidityRole::Taker);
@@ -624,14 +627,19 @@ impl Street {
 
     /// Time passes, prices move, resting orders fill or are found.
     fn drift(&mut self, worker: &mut Worker, spec: &ParentSpec) {
-        self.ms += if self.hostile && self.chance.chance(1, 200) { self.chance.between(1_000, 30_000) as u64 } else { 100 };
+        self.ms += if self.hostile && self.chance.chance(1, 200) { self.chance.between(1_000, 20_000) as u64 } else { 100 };
         self.bid += 10 * self.chance.between(-3, 3);
         self.spread = 10 * self.chance.between(1, 4);
         for no in self.orders.keys().copied().collect::<Vec<_>>() {
             let (child, _, unknown) = self.orders[&no];
             if unknown && self.chance.chance(1, 20) {
-                self.orders.remove(&no);
-                self.tell(worker, Logged::Event(no, ChildEvent::Done(OrderOutcome::NeverLanded)));
+                if self.chance.chance(1, 2) && child.tif != Tif::ImmediateOrCancel {
+                    self.orders.insert(no, (child, 0, false));
+                    self.tell(worker, Logged::Event(no, ChildEvent::Acked));
+                } else {
+                    self.orders.remove(&no);
+                    self.tell(worker, Logged::Event(no, ChildEvent::Done(OrderOutcome::NeverLanded)));
+                }
                 continue;
             }
             let through = if spec.side == Side::Buy { self.bid + self.spread <= child.px.0 } else { self.bid >= child.px.0 };
@@ -677,7 +685,7 @@ fn apply(worker: &mut Worker, at: Stamp, logged: &Logged) {
         Logged::Event(no, event) => worker.event(at, *no, event.clone()),
         Logged::Change(change) => {
             // refused changes are not journaled
-            let _ = worker.change(at, change);
+            assert_eq!(worker.change(at, change), Ok(()));
         }
     }
 }
@@ -730,9 +738,9 @@ proptest! {
         let mut total = spec.qty.0;
         let mut outcome = None;
         let mut paused = false;
-        let calm_from = 3 * spec.horizon.as_millis() + 90_000;
+        let calm_from = spec.horizon.as_millis() + 10_000;
         let mut steps = 0;
-        while outcome.is_none() && street.ms < calm_from + 2 * spec.horizon.as_millis() + 400_000 && steps < 20_000 {
+        while outcome.is_none() && street.ms < calm_from + 3 * spec.horizon.as_millis() + 400_000 && steps < 20_000 {
             steps += 1;
             street.hostile = hostile && street.ms < calm_from;
             if hostile && chance.chance(1, 300) {
@@ -794,7 +802,10 @@ proptest! {
             Some(ParentOutcome::Filled) => prop_assert_eq!(street.filled, total),
             Some(ParentOutcome::Expired { residual, why }) => {
                 prop_assert!(residual.0 == total - street.filled && !why.is_empty());
-                prop_assert!(hostile || spec.end != EndPolicy::Force, "forced in a calm market: {} left, {}", residual.0, why);
+                // a pause cancels the last order too, and a fill that wins that race may leave less than any order can carry
+                let paused = street.log.iter().any(|l| matches!(l.1, Logged::Change(ParentChange::Pause)));
+                let dust = paused && residual.0 < worker.body.smallest;
+                prop_assert!(dust || spec.end != EndPolicy::Force, "forced: {} left, {}: {:?}", residual.0, why, worker.progress(stamp(street.ms)));
             }
             other => prop_assert!(false, "{:?}", other),
         }

@@ -116,16 +116,16 @@ pub struct RawLimits {
     /// Most working orders at one venue, foreign ones included (C06). Default 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_orders_per_venue_max: Option<RawNumber>,
-    /// Message budget of one venue, per minute (C07). Default 600.
+    /// Message budget of one venue, per minute (C07). Default 900: Hyperliquid gives an address 1,200, queries included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub venue_messages_per_min_max: Option<RawNumber>,
-    /// Messages that one venue may be sent at once (C07). Default 60.
+    /// Messages that one venue may be sent at once (C07). Default 90.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub venue_burst_max: Option<RawNumber>,
-    /// Message budget of one parent, per minute (C07). Default 120.
+    /// Message budget of one parent, per minute (C07). Default 300: following the best price twice a second takes 240.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_messages_per_min_max: Option<RawNumber>,
-    /// Messages that one parent may cause at once (C07). Default 20.
+    /// Messages that one parent may cause at once (C07). Default 30.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_burst_max: Option<RawNumber>,
     /// Share of every message budget that only cancels may spend (C07, I10). Default 0.3, which is also the least.
@@ -257,12 +257,12 @@ impl Limits {
             }
         }
         let venue_messages = (
-            f.count("venue_messages_per_min_max", raw.venue_messages_per_min_max.as_ref(), 600, MESSAGES_PER_MIN_MAX),
-            f.count("venue_burst_max", raw.venue_burst_max.as_ref(), 60, BURST_MAX),
+            f.count("venue_messages_per_min_max", raw.venue_messages_per_min_max.as_ref(), 900, MESSAGES_PER_MIN_MAX),
+            f.count("venue_burst_max", raw.venue_burst_max.as_ref(), 90, BURST_MAX),
         );
         let parent_messages = (
-            f.count("parent_messages_per_min_max", raw.parent_messages_per_min_max.as_ref(), 120, MESSAGES_PER_MIN_MAX),
-            f.count("parent_burst_max", raw.parent_burst_max.as_ref(), 20, BURST_MAX),
+            f.count("parent_messages_per_min_max", raw.parent_messages_per_min_max.as_ref(), 300, MESSAGES_PER_MIN_MAX),
+            f.count("parent_burst_max", raw.parent_burst_max.as_ref(), 30, BURST_MAX),
         );
         let cancel_reserve = f.share("cancel_reserve", raw.cancel_reserve.as_ref(), 300_000, (300_000, 900_000));
         let reduce_reserve = f.share("reduce_reserve", raw.reduce_reserve.as_ref(), 100_000, (0, 500_000));

@@ -189,7 +189,7 @@ pub enum Refusal {
         min: Usd,
     },
     /// It could trade with an order of our own (C10, I08).
-    #[error("{} at {px} could trade with our own {} at {own}", side_words(*side), side_words(side.flip()), px = px.0, own = own.0)]
+    #[error("{} at {px} could trade with our own {} at {own} (ticks)", side_words(*side), side_words(side.flip()), px = px.0, own = own.0)]
     SelfMatch {
         /// The order's side.
         side: Side,
@@ -239,7 +239,7 @@ pub enum Refusal {
         max_ms: u64,
     },
     /// Data was never seen.
-    #[error("the {datum} of {of} is not known")]
+    #[error("not known: the {datum} of {of}")]
     Missing {
         /// What.
         datum: Datum,
@@ -247,7 +247,7 @@ pub enum Refusal {
         of: String,
     },
     /// Data is too old (C17).
-    #[error("the {datum} of {of} is {age_ms} ms old, more than {max_ms} ms")]
+    #[error("too old: the {datum} of {of} is from {age_ms} ms ago; at most {max_ms} ms are allowed")]
     Stale {
         /// What.
         datum: Datum,
@@ -273,7 +273,7 @@ pub enum Refusal {
         fresh: u8,
     },
     /// The price is too far from the reference (C01).
-    #[error("price {px} is more than {collar} from the reference {reference} (shares of price; ticks)", px = px.0, reference = reference.0)]
+    #[error("price {px} is further than a share of {collar} from the reference {reference} (ticks)", px = px.0, reference = reference.0)]
     Collar {
         /// The order's price.
         px: Px,
@@ -445,8 +445,8 @@ fn stream_words(stream: StreamKind) -> &'static str {
 
 fn side_words(side: Side) -> &'static str {
     match side {
-        Side::Buy => "a buy",
-        Side::Sell => "a sell",
+        Side::Buy => "buy",
+        Side::Sell => "sell",
     }
 }
 
@@ -558,3 +558,6 @@ impl Refusal {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,8 +47,39 @@ impl de::Visitor<'_> for PlainText {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Decimal, E> {
-        plain_decimal(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(short(text)), &self))
+        decimal(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(short(text)), &self))
     }
+}
+
+/// [`plain_decimal`], with a short cut for up to 18 digits: nearly every number of a feed, and half the time of decoding it.
+fn decimal(text: &str) -> Option<Decimal> {
+    const DIGITS_MAX: usize = 18;
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    // the point and one more byte: a text this short cannot overflow 64 bits
+    if digits.len() > DIGITS_MAX + 1 {
+        return plain_decimal(text);
+    }
+    let mut units = 0_i64;
+    let mut whole = None;
+    for (at, byte) in digits.bytes().enumerate() {
+        match byte {
+            b'0'..=b'9' => units = units.wrapping_mul(10).wrapping_add(i64::from(byte - b'0')),
+            b'.' if whole.is_none() && at > 0 => whole = Some(at),
+            _ => return None,
+        }
+    }
+    let scale = match whole {
+        Some(at) => digits.len() - at - 1,
+        None if digits.len() > DIGITS_MAX => return plain_decimal(text),
+        None => 0,
+    };
+    if digits.is_empty() || (whole.is_some() && scale == 0) {
+        return None;
+    }
+    if negative && units == 0 {
+        return Some(Decimal::ZERO);
+    }
+    Some(Decimal::new(if negative { -units } else { units }, u32::try_from(scale).ok()?))
 }
 
 /// Enough of a bad number to recognise it in a log.
@@ -170,8 +201,7 @@ impl fmt::Display for WireDecimal {
 impl FromStr for WireDecimal {
     type Err = OutOfRange;
     fn from_str(text: &str) -> Result<WireDecimal, OutOfRange> {
-        let value =
-            plain_decimal(text).ok_or_else(|| OutOfRange { text: short(text).to_owned(), expected: "a plain decimal" })?;
+        let value = decimal(text).ok_or_else(|| OutOfRange { text: short(text).to_owned(), expected: "a plain decimal" })?;
         WireDecimal::new(value)
     }
 }

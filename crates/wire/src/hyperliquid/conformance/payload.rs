@@ -116,6 +116,9 @@ fn any(json: &Json, hint: &Hint, path: &str, result: &mut CaseResult) {
             return exchange_of_messages(json, hint, path, result);
         }
         if let Some(body) = json.get("body") {
+            if json.u64_at("http_status").is_some_and(|status| status >= 400) {
+                return http_error(body, path, result);
+            }
             return any(body, hint, &at(path, "body"), result);
         }
         if json.has("channel") {
@@ -246,6 +249,13 @@ fn server_frame(json: &Json, path: &str, result: &mut CaseResult) {
     }
 }
 
+/// What comes with a status of 400 or more: plain text, or `{"code","msg"}`. Nothing follows from it but that it is no answer.
+fn http_error(body: &Json, path: &str, result: &mut CaseResult) {
+    if body.as_text().is_none() && !body.has("msg") {
+        result.fault(format!("{}: expected a text or a msg", at(path, "body")));
+    }
+}
+
 fn answer(json: &Json, path: &str, result: &mut CaseResult) {
     check::<Answer>(json, path, result);
     let Ok(Answer::Ok(response)) = serde_json::from_str::<Answer>(&json.text()) else { return };
@@ -338,8 +348,7 @@ const BY_ELEMENT_KEY: &[(&[&str], &str)] = &[
     (&["dexToClearinghouseState"], "subAccounts2"),
     (&["subAccountUser"], "subAccounts"),
     (&["validUntil"], "extraAgents"),
-    (&["deployer"], "perpDexs"),
-    (&["fullName"], "perpDexs"),
+    (&["deployer", "fullName"], "perpDexs"),
     (&["vaultAddress", "equity"], "userVaultEquities"),
     (&["positionIndex"], "liquidatable"),
 ];

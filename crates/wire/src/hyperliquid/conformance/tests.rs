@@ -17,6 +17,8 @@ fn payloads_are_sorted_by_content() {
     check("anything.json", r#"{"weather":"fine"}"#, false);
     check("anything.json", r#"{"channel":"weather","data":{}}"#, false);
     check("anything.json", "", false);
+    check("anything.json", r#"[{"case":"c","http_status":422,"body":"Failed to deserialize the JSON body"}]"#, true);
+    check("anything.json", r#"[{"case":"c","http_status":429,"body":null}]"#, false);
 }
 
 #[test]

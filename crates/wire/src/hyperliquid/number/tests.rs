@@ -89,6 +89,13 @@ proptest! {
         prop_assert_eq!(of::<Num>(&json).ok(), Some(Num(value.get())));
     }
 
+    /// The short cut is the domain's own reading, to the last zero.
+    #[test]
+    fn the_short_cut_changes_nothing(text in "-?[0-9]{0,21}\\.?[0-9]{0,12}|[-+0-9.eE ]{0,24}") {
+        let unpacked = |value: Option<Decimal>| value.map(|value| value.unpack());
+        prop_assert_eq!(unpacked(decimal(&text)), unpacked(plain_decimal(&text)), "{:?}", text);
+    }
+
     #[test]
     fn what_is_no_plain_decimal_is_refused(text in "[-+0-9.eE xNaN_,]{0,8}") {
         let plain = {

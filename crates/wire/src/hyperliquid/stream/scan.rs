@@ -70,7 +70,9 @@ fn level(level: &L2Level) -> Result<FixedLevel, Malformed> {
 }
 
 fn fixed(num: Num) -> Result<i64, Malformed> {
-    let value = num.get().normalize();
+    let value = num.get();
+    // taking zeros off costs more than the rest of a level
+    let value = if value.scale() > FIXED_DECIMALS { value.normalize() } else { value };
     FIXED_DECIMALS
         .checked_sub(value.scale())
         .and_then(|zeros| value.mantissa().checked_mul(10_i128.pow(zeros)))

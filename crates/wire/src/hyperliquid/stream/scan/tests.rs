@@ -123,7 +123,7 @@ fn clean_frames() -> impl Strategy<Value = (String, usize)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
     /// What the venue sends is scanned, not merely sometimes.
     #[test]
@@ -143,7 +143,7 @@ proptest! {
     /// FZ01: truncated, overwritten, spliced.
     #[test]
     fn fz01_mutated_frames(
-        frame in frames(),
+        frame in prop_oneof![frames(), clean_frames().prop_map(|(frame, _)| frame)],
         cut in any::<prop::sample::Index>(),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         swap in any::<Option<(prop::sample::Index, prop::sample::Index)>>(),

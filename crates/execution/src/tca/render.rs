@@ -5,6 +5,14 @@ use rust_decimal::Decimal;
 
 use super::{ParentReport, Report};
 
+impl Report {
+    /// Plain text for a terminal.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, parent) in self.parents.iter().enumerate() {

@@ -225,7 +225,8 @@ impl Directory {
             self.retire(&slot);
             return Ok(());
         }
-        if self.agents.contains_key(&agent) || self.retired_agents.contains(&agent) || self.sub_accounts.contains_key(&key(agent)) {
+        if self.agents.contains_key(&agent) || self.retired_agents.contains(&agent) || self.sub_accounts.contains_key(&key(agent))
+        {
             return Err("Extra agent already used.".into());
         }
         let named = self.agents.values().filter(|a| a.master == master && a.name.is_some()).count();
@@ -355,10 +356,7 @@ mod tests {
         let mut directory = Directory::new(Accounts { open: None, listed, agents: BTreeMap::new() });
         assert!(directory.l1_signer(&both(1, 9), NOW).is_ok());
         assert_eq!(directory.l1_signer(&both(1, 2), NOW), Err(format!("User or API Wallet {} does not exist.", at(1))));
-        assert_eq!(
-            directory.user_signer(at(3)),
-            Err(format!("Must deposit before performing actions. User: {}", at(3)))
-        );
+        assert_eq!(directory.user_signer(at(3)), Err(format!("Must deposit before performing actions. User: {}", at(3))));
     }
 
     #[test]

@@ -203,8 +203,16 @@ pub(crate) fn info_weight(kind: &str) -> u64 {
 /// Weight that the answer adds: one per 20 items of a history, one per 60 candles.
 pub(crate) fn answer_weight(kind: &str, items: usize) -> u64 {
     let per = match kind {
-        "recentTrades" | "historicalOrders" | "userFills" | "userFillsByTime" | "fundingHistory" | "userFunding"
-        | "userNonFundingLedgerUpdates" | "twapHistory" | "userTwapSliceFills" | "userTwapSliceFillsByTime" => 20,
+        "recentTrades"
+        | "historicalOrders"
+        | "userFills"
+        | "userFillsByTime"
+        | "fundingHistory"
+        | "userFunding"
+        | "userNonFundingLedgerUpdates"
+        | "twapHistory"
+        | "userTwapSliceFills"
+        | "userTwapSliceFillsByTime" => 20,
         "candleSnapshot" => 60,
         _ => return 0,
     };
@@ -251,6 +259,9 @@ mod tests {
     fn weights_are_the_sheets() {
         assert_eq!((exchange_weight(1), exchange_weight(39), exchange_weight(40), exchange_weight(200)), (1, 1, 2, 6));
         assert_eq!((info_weight("l2Book"), info_weight("userRole"), info_weight("meta")), (2, 60, 20));
-        assert_eq!((answer_weight("userFills", 2_000), answer_weight("candleSnapshot", 120), answer_weight("meta", 9)), (100, 2, 0));
+        assert_eq!(
+            (answer_weight("userFills", 2_000), answer_weight("candleSnapshot", 120), answer_weight("meta", 9)),
+            (100, 2, 0)
+        );
     }
 }

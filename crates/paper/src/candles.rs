@@ -63,15 +63,8 @@ pub(crate) struct Candles {
 impl Candles {
     pub(crate) fn add(&mut self, trade: &PublicTrade) {
         let open_ms = trade.at_ms - trade.at_ms % MINUTE_MS;
-        let single = Candle {
-            open_ms,
-            open: trade.px,
-            high: trade.px,
-            low: trade.px,
-            close: trade.px,
-            volume: trade.qty,
-            trades: 1,
-        };
+        let single =
+            Candle { open_ms, open: trade.px, high: trade.px, low: trade.px, close: trade.px, volume: trade.qty, trades: 1 };
         let minutes = self.minutes.entry(trade.asset).or_default();
         match minutes.back_mut() {
             Some(last) if last.open_ms >= open_ms => last.merge(&single),

@@ -195,8 +195,7 @@ mod tests {
         let [bids, _] = board.apply(&[bid(618_009, 0)]);
         assert_eq!(bids, [level(618_000, 0)]);
         let trade = board.trade(&Print { side: Side::Buy, px: 618_003, qty: 1 });
-        let expected =
-            BackgroundEvent::Trade { asset: btc.asset, px: Px(618_010), qty: Qty(100), aggressor: Side::Buy };
+        let expected = BackgroundEvent::Trade { asset: btc.asset, px: Px(618_010), qty: Qty(100), aggressor: Side::Buy };
         assert_eq!(trade, Some(expected), "a buyer's price is raised, as the asks are");
     }
 }

@@ -36,11 +36,7 @@ pub(crate) struct App {
 
 /// The venue's own paths.
 pub(crate) fn venue(app: App) -> Router {
-    Router::new()
-        .route("/info", post(info))
-        .route("/exchange", post(exchange))
-        .route("/ws", get(upgrade))
-        .with_state(app)
+    Router::new().route("/info", post(info)).route("/exchange", post(exchange)).route("/ws", get(upgrade)).with_state(app)
 }
 
 /// The control paths.

@@ -25,7 +25,9 @@ impl Nonces {
             return Err(format!("Invalid nonce: duplicate nonce {nonce}"));
         }
         match kept.first() {
-            Some(lowest) if kept.len() >= KEPT && nonce < *lowest => Err(format!("Invalid nonce: {nonce} is too low, lowest kept {lowest}")),
+            Some(lowest) if kept.len() >= KEPT && nonce < *lowest => {
+                Err(format!("Invalid nonce: {nonce} is too low, lowest kept {lowest}"))
+            }
             _ => Ok(()),
         }
     }

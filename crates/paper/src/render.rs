@@ -184,7 +184,9 @@ impl Render<'_> {
         use info::KnownDelta as K;
         let num = |u: domain::Usd| Num(u.decimal());
         let delta = match &row.delta {
-            LedgerDelta::AccountClassTransfer { usdc, to_perp } => K::AccountClassTransfer { usdc: num(*usdc), to_perp: *to_perp },
+            LedgerDelta::AccountClassTransfer { usdc, to_perp } => {
+                K::AccountClassTransfer { usdc: num(*usdc), to_perp: *to_perp }
+            }
             LedgerDelta::Deposit { usdc } => K::Deposit { usdc: num(*usdc) },
             LedgerDelta::Withdraw { usdc, nonce, fee } => K::Withdraw { usdc: num(*usdc), nonce: *nonce, fee: num(*fee) },
             LedgerDelta::InternalTransfer { usdc, user, destination } => K::InternalTransfer {
@@ -300,14 +302,18 @@ impl Render<'_> {
         })
     }
 
-    pub(crate) fn book(&self, asset: Asset, book: &BookView, levels: usize, grouping: Grouping, is_fast: bool) -> Option<info::L2Book> {
+    pub(crate) fn book(
+        &self,
+        asset: Asset,
+        book: &BookView,
+        levels: usize,
+        grouping: Grouping,
+        is_fast: bool,
+    ) -> Option<info::L2Book> {
         self.with(asset, |i, coin| info::L2Book {
             coin,
             time: book.at_ms,
-            levels: [
-                grouped(i, &book.bids, Side::Buy, levels, grouping),
-                grouped(i, &book.asks, Side::Sell, levels, grouping),
-            ],
+            levels: [grouped(i, &book.bids, Side::Buy, levels, grouping), grouped(i, &book.asks, Side::Sell, levels, grouping)],
             spread: match (book.bids.first(), book.asks.first()) {
                 (Some(bid), Some(ask)) if grouping.figures.is_none() => Some(Num(i.px_decimal(ask.px) - i.px_decimal(bid.px))),
                 _ => None,

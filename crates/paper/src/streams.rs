@@ -224,7 +224,8 @@ mod tests {
         let frame: Frame = serde_json::from_str(r#"{"method":"ping"}"#).expect("ping");
         assert_eq!(frame, Frame::Ping);
         let frame: Frame =
-            serde_json::from_str(r#"{"method":"post","id":7,"request":{"type":"info","payload":{"type":"meta"}}}"#).expect("post");
+            serde_json::from_str(r#"{"method":"post","id":7,"request":{"type":"info","payload":{"type":"meta"}}}"#)
+                .expect("post");
         assert!(matches!(frame, Frame::Post { id: 7, .. }));
         assert!(serde_json::from_str::<Frame>(r#"{"method":"dance"}"#).is_err());
     }

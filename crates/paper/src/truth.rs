@@ -103,7 +103,12 @@ impl Memories {
                     memory.lost = true;
                 }
             }
-            Event::Trade(_) | Event::Book(_) | Event::Context(_) | Event::Funding(_) | Event::Ledger(_) | Event::Liquidation(_) => {}
+            Event::Trade(_)
+            | Event::Book(_)
+            | Event::Context(_)
+            | Event::Funding(_)
+            | Event::Ledger(_)
+            | Event::Liquidation(_) => {}
         }
     }
 
@@ -126,7 +131,11 @@ impl Memories {
             let signed = sz * Decimal::from(record.side.sign());
             *truth.net.entry(coin.clone()).or_default() += signed;
             let (bought, sold) = truth.volume.entry(coin).or_default();
-            if record.side.sign() > 0 { *bought += sz } else { *sold += sz }
+            if record.side.sign() > 0 {
+                *bought += sz
+            } else {
+                *sold += sz
+            }
             *filled.entry(record.oid).or_default() += sz;
             if !seen.insert((record.tid, record.oid)) {
                 truth.duplicate_tids.push(record.tid);

@@ -68,11 +68,7 @@ const fn row(name: &'static str, size_decimals: u32, leverage_max: u32, price: (
 }
 
 const ROWS: [Row; 9] = [
-    Row {
-        tiers: Some((56, 150_000_000, 20)),
-        open_interest_coins: 12_000,
-        ..row("BTC", 5, 40, (61_800, 0), (80_000, 9_000))
-    },
+    Row { tiers: Some((56, 150_000_000, 20)), open_interest_coins: 12_000, ..row("BTC", 5, 40, (61_800, 0), (80_000, 9_000)) },
     Row { tiers: Some((55, 100_000_000, 15)), open_interest_coins: 180_000, ..row("ETH", 4, 25, (26_805, 1), (150_000, 15_000)) },
     row("ATOM", 2, 5, (53_125, 4), (60_000, 4_000)),
     Row { is_delisted: true, open_interest_coins: 0, ..row("MATIC", 1, 20, (4_105, 4), (0, 0)) },
@@ -223,7 +219,6 @@ impl Universe {
         };
         json!([context("PURR/USDC", "0.17", "600000000.0"), context("@1", "25.0", "1000000000.0")])
     }
-
 }
 
 /// Margin tables with a smaller id are not published: one tier of that leverage.

@@ -21,13 +21,13 @@ fn level(side: Side, px: i64, qty: i64) -> Change {
 
 fn small() -> Tape {
     let frames = vec![
-        Frame { at_ms: 0, event: Event::Book(vec![level(Side::Buy, 100, 5), level(Side::Buy, 99, 7), level(Side::Sell, 101, 3)]) },
+        Frame {
+            at_ms: 0,
+            event: Event::Book(vec![level(Side::Buy, 100, 5), level(Side::Buy, 99, 7), level(Side::Sell, 101, 3)]),
+        },
         Frame {
             at_ms: 40,
-            event: Event::Trades(vec![
-                Print { side: Side::Buy, px: 101, qty: 1 },
-                Print { side: Side::Sell, px: 100, qty: 2 },
-            ]),
+            event: Event::Trades(vec![Print { side: Side::Buy, px: 101, qty: 1 }, Print { side: Side::Sell, px: 100, qty: 2 }]),
         },
         Frame {
             at_ms: 100,

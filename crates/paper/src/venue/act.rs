@@ -143,9 +143,7 @@ impl Venue {
                 let assets = orders.iter().map(|o| o.asset).collect();
                 Prepared::Op(account, Op::Place { orders, grouping }, assets)
             }
-            Action::Cancel(a) => {
-                plain(Op::Cancel { orders: a.cancels.iter().map(|c| (Asset(c.asset), c.oid)).collect() })
-            }
+            Action::Cancel(a) => plain(Op::Cancel { orders: a.cancels.iter().map(|c| (Asset(c.asset), c.oid)).collect() }),
             Action::CancelByCloid(a) => {
                 plain(Op::CancelByCloid { orders: a.cancels.iter().map(|c| (Asset(c.asset), c.cloid.bits())).collect() })
             }
@@ -202,8 +200,7 @@ impl Venue {
                     }
                     _ => {
                         let master = self.directory.shown(signer.account);
-                        let (from, to) =
-                            if a.is_deposit { (master, a.sub_account_user) } else { (a.sub_account_user, master) };
+                        let (from, to) = if a.is_deposit { (master, a.sub_account_user) } else { (a.sub_account_user, master) };
                         refuse(format!("Invalid sub-account transfer from {from} to {to}"))
                     }
                 }
@@ -277,7 +274,8 @@ impl Venue {
         let (amount, account) = match amount.split_once(" subaccount:") {
             None => (amount, account),
             Some((amount, sub)) => {
-                let own = sub.parse().ok().and_then(|s| self.directory.known(s)).filter(|s| self.directory.owns(signer.account, *s));
+                let own =
+                    sub.parse().ok().and_then(|s| self.directory.known(s)).filter(|s| self.directory.owns(signer.account, *s));
                 match own {
                     Some(sub) => (amount, sub),
                     None => return refuse(format!("Vault not registered: {sub}")),

@@ -137,9 +137,7 @@ impl Venue {
                     let cancels: Vec<Value> = updates
                         .iter()
                         .filter(|u| is_venue_cancel(u.status))
-                        .filter_map(|u| {
-                            Some(json!({ "coin": self.universe.market(u.order.asset)?.name(), "oid": u.order.oid }))
-                        })
+                        .filter_map(|u| Some(json!({ "coin": self.universe.market(u.order.asset)?.name(), "oid": u.order.oid })))
                         .collect();
                     if cancels.is_empty() {
                         continue;
@@ -212,8 +210,7 @@ impl Venue {
                 for (sub, to) in self.listeners(row.account) {
                     let Sub::UserNonFundingLedgerUpdates { user } = &sub else { continue };
                     let rows = [self.render().ledger(row)];
-                    let text =
-                        message("userNonFundingLedgerUpdates", &json!({ "user": user, "nonFundingLedgerUpdates": rows }));
+                    let text = message("userNonFundingLedgerUpdates", &json!({ "user": user, "nonFundingLedgerUpdates": rows }));
                     self.to(&to, Kind::User, &text);
                 }
             }

@@ -229,8 +229,7 @@ impl Venue {
             }
             InfoRequest::UserRateLimit { .. } => {
                 let volume = self.exchange.user_volume(account).decimal();
-                let (used, cap, surplus) =
-                    self.budgets.view(wire::hyperliquid::Address(account.0), volume, &self.limits);
+                let (used, cap, surplus) = self.budgets.view(wire::hyperliquid::Address(account.0), volume, &self.limits);
                 one(&info::UserRateLimit {
                     cum_vlm: Num(volume),
                     n_requests_used: used,
@@ -446,9 +445,7 @@ pub(super) fn aggregated(fills: Vec<info::Fill>) -> Vec<info::Fill> {
 
 /// `userFees` of an account at the base tier.
 fn fees() -> Value {
-    let vip = |cutoff: &str, cross: &str, add: &str| {
-        json!({ "ntlCutoff": cutoff, "cross": cross, "add": add, "spotCross": "0.0007", "spotAdd": "0.0004" })
-    };
+    let vip = |cutoff: &str, cross: &str, add: &str| json!({ "ntlCutoff": cutoff, "cross": cross, "add": add, "spotCross": "0.0007", "spotAdd": "0.0004" });
     json!({
         "dailyUserVlm": [],
         "feeSchedule": {

@@ -1,0 +1,10 @@
+//! The paper venue over real sockets: raw HTTP and WebSocket, signed with the wire crate's own signer.
+
+mod auth;
+mod budgets;
+mod faults;
+mod harness;
+mod orders;
+mod reads;
+mod streams;
+mod tape;

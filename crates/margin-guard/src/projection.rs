@@ -154,6 +154,11 @@ impl Recent {
         self.last.get(&(px, qty, side)).copied()
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.last.len()
+    }
+
     fn note(&mut self, limits: &Limits, at: Stamp, child: &Child) {
         if self.last.len() > self.tidy_above.max(RECENT_MIN) {
             self.last.retain(|_, (when, _)| at.mono.saturating_sub(*when) < limits.duplicate_window.0);
@@ -439,7 +444,6 @@ impl Projection {
     }
 
     pub(crate) fn observe_account(&mut self, limits: &Limits, account: &AccountView) {
-        let first = self.venue(account.venue).account.is_none();
         self.venue_mut(account.venue).account = Some(Account {
             equity: Money::from_usd(account.equity),
             reported: account.equity,
@@ -456,7 +460,7 @@ impl Projection {
                 continue;
             }
             let view = listed.get(&slot).copied();
-            if view != market.view || first {
+            if view != market.view {
                 market.view = view;
                 market.choose_table();
                 self.refresh(slot);

@@ -270,6 +270,32 @@ fn c09_equal_orders_of_different_parents() {
 }
 
 #[test]
+fn c09_what_is_remembered_is_bounded_but_never_forgotten_early() {
+    let mut guard = world_with(limits(|raw| {
+        raw.open_orders_per_market_max = Some("1000".into());
+        raw.open_orders_per_venue_max = Some("1000".into());
+    }));
+    // 150 orders of sizes never seen before, a millisecond apart
+    let burst = |guard: &mut Guard, second: u64| {
+        for n in 0..150 {
+            let now = at(second * 1_000 + n);
+            let no = u32::try_from(second * 150 + n).unwrap_or(0);
+            drop(allow(guard, now, child(1, no, 100 + i64::from(no), BTC_PX)));
+            guard.gone(child(1, no, 0, 0).key);
+        }
+    };
+    burst(&mut guard, 0);
+    assert_eq!(refuse(&mut guard, at(999), child(5, 1, 100, BTC_PX)).kind(), "duplicate", "the first of many");
+    for second in 1..20 {
+        see(&mut guard, at(second * 1_000));
+        burst(&mut guard, second);
+    }
+    let slot = guard.projection.slot(btc()).unwrap_or_else(|| panic!("known"));
+    let kept = guard.projection.markets[slot].recent.len();
+    assert!((150..450).contains(&kept), "{kept} of 3000");
+}
+
+#[test]
 fn c10_i08_own_orders_never_meet() {
     let mut guard = world();
     drop(allow(&mut guard, t0(), child(1, 1, 100, BTC_PX - 10)));

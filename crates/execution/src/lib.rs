@@ -16,6 +16,7 @@ mod grid;
 mod plan;
 mod proposal;
 pub mod schedule;
+pub mod stats;
 pub mod tca;
 mod worker;
 

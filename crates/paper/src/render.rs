@@ -282,7 +282,7 @@ impl Render<'_> {
             oracle_px: px(i, c.oracle),
             mark_px: px(i, c.mark),
             mid_px: c.mid_x2.map(|m| Num(half(i, m))),
-            impact_pxs: c.impact_pxs.map(|(bid, ask)| [Num(bid), Num(ask)]),
+            impact_pxs: c.impact_pxs.map(|(bid, ask)| [bid, ask].map(|px| Num(px.round_dp(i.tick.scale())))),
         })
     }
 

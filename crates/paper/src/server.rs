@@ -58,10 +58,10 @@ impl Paper {
     /// # Errors
     /// If an address is not loopback or cannot be bound, or the specification is not valid.
     pub async fn start(spec: PaperSpec) -> Result<PaperHandle, StartError> {
-        if let Market::Tape { pace, .. } = &spec.market {
-            if !(1..=PACE_MAX).contains(pace) {
-                return Err(StartError::Spec(format!("market pace is {pace}: expected 1 to {PACE_MAX} tape ms per second")));
-            }
+        if let Market::Tape { pace, .. } = &spec.market
+            && !(1..=PACE_MAX).contains(pace)
+        {
+            return Err(StartError::Spec(format!("market pace is {pace}: expected 1 to {PACE_MAX} tape ms per second")));
         }
         let stop = CancellationToken::new();
         let main = bind(spec.listen).await?;

@@ -135,6 +135,9 @@ impl Served {
     }
 }
 
+/// The fields of [`Ask::Act`].
+type ActAsk = (Option<IpAddr>, Box<Post>, bool, oneshot::Sender<Reply>);
+
 struct Conn {
     ip: IpAddr,
     out: mpsc::Sender<Utf8Bytes>,
@@ -261,6 +264,8 @@ impl Venue {
 
     /// Runs until stopped.
     pub(crate) async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
+        // whatever ends this task ends the venue: nobody is left waiting for an owner that died
+        let _ended = self.stop.clone().drop_guard();
         let mut steps = tokio::time::interval(STEP);
         steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(ASKS_MAX);
@@ -340,7 +345,7 @@ impl Venue {
     }
 
     /// Runs the actions that wait together as one block.
-    fn serve_acts(&mut self, acts: Vec<(Option<IpAddr>, Box<Post>, bool, oneshot::Sender<Reply>)>) {
+    fn serve_acts(&mut self, acts: Vec<ActAsk>) {
         struct Waiting {
             reply: oneshot::Sender<Reply>,
             met: Vec<ActiveFault>,
@@ -405,6 +410,7 @@ impl Venue {
         }
         let met = self.faults.meet(now, is_action, kind, |f| f.touches_requests());
         for fault in &met {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "the others happen after the request")]
             match fault.kind {
                 Fault::TooManyRequests => return Err(Reply::Served(Served::text(429, "Too many requests"))),
                 Fault::ErrorBefore => {
@@ -530,10 +536,8 @@ impl Venue {
         if budget.subscriptions >= self.limits.ws_subscriptions {
             return self.error(conn, &format!("Cannot track more than {} total subscriptions.", self.limits.ws_subscriptions));
         }
-        if let Some(user) = sub.user() {
-            if !budget.watch(user, &self.limits) {
-                return self.error(conn, &format!("Cannot track more than {} total users.", self.limits.ws_users));
-            }
+        if sub.user().is_some_and(|user| !budget.watch(user, &self.limits)) {
+            return self.error(conn, &format!("Cannot track more than {} total users.", self.limits.ws_users));
         }
         budget.subscriptions += 1;
         let listeners = match sub.user() {
@@ -653,6 +657,7 @@ impl Venue {
 
     /// What a fault does at once.
     fn begin_fault(&mut self, active: &ActiveFault) {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the others are asked for when they matter")]
         match active.kind {
             Fault::Disconnect => self.disconnect_all(),
             Fault::PriceShock => {

@@ -122,10 +122,8 @@ impl Venue {
         let unavailable = |what: &str| refuse(format!("{what} is not available on this venue."));
         match &post.signed.action {
             Action::Order(a) => {
-                if let Some(builder) = a.builder {
-                    if self.directory.builder_fee(account, builder.address) < builder.fee {
-                        return refuse("Builder fee has not been approved.");
-                    }
+                if a.builder.is_some_and(|b| self.directory.builder_fee(account, b.address) < b.fee) {
+                    return refuse("Builder fee has not been approved.");
                 }
                 let Some(orders) = a.orders.iter().map(new_order).collect::<Option<Vec<_>>>() else {
                     return refuse("Order has invalid time in force.");
@@ -318,6 +316,7 @@ impl Venue {
 /// What goes wrong with an answer after its request was served.
 pub(super) fn spoil(served: &mut Served, met: &[ActiveFault]) {
     for fault in met {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the others do not touch answers")]
         match fault.kind {
             Fault::ErrorAfter => *served = Served::text(fault.order.status.unwrap_or(502), "Bad Gateway"),
             Fault::TimeoutAfter => served.ending = Ending::Never,

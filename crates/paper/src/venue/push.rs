@@ -1,5 +1,7 @@
 //! What is streamed, to whom and when (fact sheet §6).
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "each kind of event concerns few of the many streams")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::ws::Utf8Bytes;
@@ -99,7 +101,7 @@ impl Venue {
             let Some(coin) = self.universe.market(*asset).map(|m| m.name().to_owned()) else { continue };
             let render = self.render();
             let shown: Vec<info::Trade> = trades.iter().filter_map(|t| render.trade(t)).collect();
-            self.to_market(&Sub::Trades { coin: coin.clone() }, || message("trades", &shown));
+            self.send_market(&Sub::Trades { coin: coin.clone() }, || message("trades", &shown));
             let wanted: Vec<Sub> = self
                 .market_listeners
                 .keys()
@@ -108,7 +110,7 @@ impl Venue {
                 .collect();
             for sub in wanted {
                 if let Some(candle) = self.candle(&sub) {
-                    self.to_market(&sub, || message("candle", &candle));
+                    self.send_market(&sub, || message("candle", &candle));
                 }
             }
         }
@@ -146,7 +148,7 @@ impl Venue {
                 }
                 _ => continue,
             };
-            self.to(&to, Kind::User, &text);
+            self.send_all(&to, Kind::User, &text);
         }
     }
 
@@ -173,7 +175,7 @@ impl Venue {
                 if is_reordered {
                     self.hold(&to, channel, text.clone());
                 } else {
-                    self.to(&to, Kind::User, &text);
+                    self.send_all(&to, Kind::User, &text);
                 }
             }
         }
@@ -184,8 +186,8 @@ impl Venue {
         let waiting = self.held.iter().position(|h| h.channel == channel && h.to == *to);
         match waiting.map(|n| self.held.remove(n)) {
             Some(earlier) => {
-                self.to(to, Kind::User, &text);
-                self.to(&earlier.to, Kind::User, &earlier.text);
+                self.send_all(to, Kind::User, &text);
+                self.send_all(&earlier.to, Kind::User, &earlier.text);
             }
             None => self.held.push(Held { due_ms: self.now_ms + HOLD_MS, to: to.clone(), channel, text }),
         }
@@ -202,7 +204,7 @@ impl Venue {
                         Sub::UserEvents { .. } => message("user", &json!({ "funding": row })),
                         _ => continue,
                     };
-                    self.to(&to, Kind::User, &text);
+                    self.send_all(&to, Kind::User, &text);
                 }
             }
             Event::Ledger(row) => {
@@ -211,7 +213,7 @@ impl Venue {
                     let Sub::UserNonFundingLedgerUpdates { user } = &sub else { continue };
                     let rows = [self.render().ledger(row)];
                     let text = message("userNonFundingLedgerUpdates", &json!({ "user": user, "nonFundingLedgerUpdates": rows }));
-                    self.to(&to, Kind::User, &text);
+                    self.send_all(&to, Kind::User, &text);
                 }
             }
             Event::Liquidation(liquidation) => {
@@ -219,7 +221,7 @@ impl Venue {
                 for (sub, to) in self.listeners(liquidation.liquidated_user) {
                     if matches!(sub, Sub::UserEvents { .. }) {
                         let text = message("user", &json!({ "liquidation": self.render().liquidation(liquidation) }));
-                        self.to(&to, Kind::User, &text);
+                        self.send_all(&to, Kind::User, &text);
                     }
                 }
             }
@@ -237,7 +239,7 @@ impl Venue {
             }
             let Some(bbo) = self.exchange.book(asset, 1).and_then(|b| self.render().bbo(asset, &b)) else { continue };
             if self.last_bbo.get(&asset) != Some(&bbo["bbo"]) {
-                self.to_market(&sub, || message("bbo", &bbo));
+                self.send_market(&sub, || message("bbo", &bbo));
                 self.last_bbo.insert(asset, bbo["bbo"].clone());
             }
         }
@@ -248,7 +250,7 @@ impl Venue {
             let Some(coin) = self.universe.market(asset).map(|m| m.name().to_owned()) else { continue };
             let sub = Sub::ActiveAssetCtx { coin };
             if let Some(context) = self.active_context(&sub) {
-                self.to_market(&sub, || message("activeAssetCtx", &context));
+                self.send_market(&sub, || message("activeAssetCtx", &context));
             }
         }
     }
@@ -267,13 +269,12 @@ impl Venue {
     fn publish_state(&mut self, account: AccountKey) {
         for (sub, to) in self.listeners(account) {
             if let Some(text) = self.state_message(&sub, account) {
-                self.to(&to, Kind::User, &text);
+                self.send_all(&to, Kind::User, &text);
             }
         }
     }
 
     fn state_message(&self, sub: &Sub, account: AccountKey) -> Option<Utf8Bytes> {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the others stream events, not states")]
         Some(match sub {
             Sub::ClearinghouseState { user, dex } => {
                 let state = self.clearinghouse(account);
@@ -338,10 +339,8 @@ impl Venue {
                 Sub::AssetCtxs { .. } | Sub::AllDexsAssetCtxs | Sub::SpotAssetCtxs => contexts,
                 _ => false,
             };
-            if is_wanted {
-                if let Some(text) = self.market_message(&sub, false) {
-                    self.to_market(&sub, || text);
-                }
+            if let Some(text) = is_wanted.then(|| self.market_message(&sub, false)).flatten() {
+                self.send_market(&sub, || text);
             }
         }
         if accounts {
@@ -355,13 +354,12 @@ impl Venue {
     fn release_held(&mut self, now: u64) {
         while let Some(n) = self.held.iter().position(|h| h.due_ms <= now) {
             let held = self.held.remove(n);
-            self.to(&held.to, Kind::User, &held.text);
+            self.send_all(&held.to, Kind::User, &held.text);
         }
     }
 
     /// The present state of a market stream, or `None` if it has none to tell.
     fn market_message(&mut self, sub: &Sub, is_first: bool) -> Option<Utf8Bytes> {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the others tell what changes, not what is")]
         Some(match sub {
             Sub::AllMids { dex: None } => message("allMids", &json!({ "mids": self.mids() })),
             Sub::AllMids { dex: Some(dex) } => {
@@ -424,13 +422,12 @@ impl Venue {
     pub(super) fn first_message(&mut self, conn: ConnId, sub: &Sub) {
         let Some(user) = sub.user() else {
             if let Some(text) = self.market_message(sub, true) {
-                self.one(conn, Kind::Market, &text);
+                self.send_one(conn, Kind::Market, &text);
             }
             return;
         };
         let account = self.account_of(user);
         let render = self.render();
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the others begin with their state, or with the first event")]
         let text = match sub {
             Sub::UserFills { aggregate_by_time, .. } => {
                 let fills = self.newest_fills(account, aggregate_by_time.unwrap_or(false));
@@ -464,7 +461,7 @@ impl Venue {
             _ => self.state_message(sub, account),
         };
         if let Some(text) = text {
-            self.one(conn, Kind::User, &text);
+            self.send_one(conn, Kind::User, &text);
         }
     }
 
@@ -474,19 +471,19 @@ impl Venue {
     }
 
     /// Sends to all who listen to a market stream; the text is made only if there is somebody.
-    fn to_market(&mut self, sub: &Sub, text: impl FnOnce() -> Utf8Bytes) {
+    fn send_market(&mut self, sub: &Sub, text: impl FnOnce() -> Utf8Bytes) {
         if let Some(to) = self.market_listeners.get(sub).cloned() {
-            self.to(&to, Kind::Market, &text());
+            self.send_all(&to, Kind::Market, &text());
         }
     }
 
-    fn to(&mut self, to: &BTreeSet<ConnId>, kind: Kind, text: &Utf8Bytes) {
+    fn send_all(&mut self, to: &BTreeSet<ConnId>, kind: Kind, text: &Utf8Bytes) {
         for conn in to {
-            self.one(*conn, kind, text);
+            self.send_one(*conn, kind, text);
         }
     }
 
-    fn one(&mut self, conn: ConnId, kind: Kind, text: &Utf8Bytes) {
+    fn send_one(&mut self, conn: ConnId, kind: Kind, text: &Utf8Bytes) {
         let stall = match kind {
             Kind::Market => Fault::StallMarket,
             Kind::User => Fault::StallUser,

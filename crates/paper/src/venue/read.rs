@@ -92,7 +92,14 @@ impl Venue {
             }
             _ => {}
         }
-        let request: InfoRequest = serde_json::from_value(request.clone()).ok()?;
+        let mut request = request.clone();
+        if matches!(kind, "userFunding" | "userFillsByTime" | "fundingHistory") {
+            // clients that want everything leave the start out
+            if let Some(fields) = request.as_object_mut() {
+                fields.entry("startTime").or_insert_with(|| 0.into());
+            }
+        }
+        let request: InfoRequest = serde_json::from_value(request).ok()?;
         // an agent's address, or anybody's on a closed venue, reads as an account without anything
         let account = request.user().and_then(User::address).map(|a| self.sight(a));
         match account {

@@ -64,9 +64,8 @@ pub fn kupiec(trials: u32, breaches: u32, p: f64) -> f64 {
 /// Smallest and largest number of breaches that Kupiec's test does not reject; `None` if it rejects all.
 #[must_use]
 pub fn kupiec_accepts(trials: u32, p: f64, critical: f64) -> Option<(u32, u32)> {
-    let mut accepted = (0..=trials).filter(|n| kupiec(trials, *n, p) < critical);
-    let first = accepted.next()?;
-    Some((first, accepted.last().unwrap_or(first)))
+    let accepts = |n: &u32| kupiec(trials, *n, p) < critical;
+    Some(((0..=trials).find(accepts)?, (0..=trials).rev().find(accepts)?))
 }
 
 /// The critical value of χ²(1) at `confidence`: z² at (1+confidence)/2, found by bisection of the normal distribution.

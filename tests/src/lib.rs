@@ -5,11 +5,14 @@
 //! started dies with the value that holds it.
 
 mod daemon;
+pub mod http;
 mod process;
+mod setup;
 mod skip;
 mod witness;
 
 pub use daemon::{Daemon, PaperProc, daemon_binary};
 pub use process::{Proc, WaitError};
+pub use setup::{ACCOUNT, Setup};
 pub use skip::{Missing, skip};
 pub use witness::{Client, Witness};

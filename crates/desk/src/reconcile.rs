@@ -2,7 +2,7 @@
 //! time (I15): every repair is an entry with a key of its own, and a repeated key is not recorded.
 
 use domain::{
-    ClientKey, Entry, InstrumentId, Lots, OrderReport, ReportedState, Span, Stamp, StreamHealth, Venue, VenueOrderId,
+    ClientKey, Entry, InstrumentId, Lots, OrderReport, ReportedState, Span, Stamp, StopLevel, StreamHealth, Venue, VenueOrderId,
     VenueSnapshot,
 };
 
@@ -239,6 +239,11 @@ impl Desk {
         if !settled || state.account != StreamHealth::Up || state.trusted {
             return;
         }
+        if let Err(drift) = self.guard.verify() {
+            // I28: its running totals are not what its own orders and positions add up to
+            self.raise(now, StopLevel::Block, &format!("the guard's totals do not add up: {drift}"), out);
+        }
+        let Some(state) = self.venues.iter_mut().find(|v| v.venue == venue) else { return };
         state.trusted = true;
         if self.venues.iter().all(|v| v.trusted) {
             if self.books.reconciled != Some(self.books.epoch) {

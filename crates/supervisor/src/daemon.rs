@@ -38,6 +38,8 @@ const PLACEMENTS_MAX: usize = 64;
 const FACTS_PER_STEP: usize = 256;
 /// How long the kill path tries to see the venue empty before it says that it could not.
 const SWEEP_DEADLINE: Duration = Duration::from_secs(30);
+/// How often free disk space is looked at.
+const DISK_EVERY: Duration = Duration::from_secs(30);
 /// How long a stop waits for open orders to be cancelled and answers to arrive.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -158,12 +160,14 @@ pub async fn run(parts: Parts) -> (Exit, View) {
         answers: answers_in.clone(),
         broken: broken_in,
     }));
+    let room = tokio::spawn(watch_disk(parts.journal_dir.clone(), answers_in.clone()));
     let mut this = Loop { parts, groups, answers_in, tasks: TaskTracker::new(), askers: BTreeMap::new(), next_asker: 0 };
     let boot = std::mem::take(&mut this.parts.effects);
     this.carry_out(boot).await;
     let exit = this.turn(&mut answers, &mut broken).await;
     let last = this.view();
     let Loop { groups, tasks, parts, .. } = this;
+    room.abort();
     drop(groups);
     if matches!(exit, Exit::Journal(_)) {
         sweep(&parts.connector).await;
@@ -358,6 +362,22 @@ impl Loop {
     }
 }
 
+/// Stops increases before the disk is full rather than after (reliability §3.1).
+async fn watch_disk(dir: PathBuf, answers: mpsc::Sender<Fact>) {
+    loop {
+        match journal::room(&dir) {
+            Ok(journal::Room::Ample) => {}
+            Ok(journal::Room::Low) => warn!("less than 2 GiB free under {}; below 512 MiB only reductions are allowed", dir.display()),
+            Ok(journal::Room::Critical) => {
+                let cause = "less than 512 MiB free where the journal is".to_owned();
+                answer(&answers, Fact::Command(0, Command::Kill { level: StopLevel::ReduceOnly, cause })).await;
+            }
+            Err(e) => warn!("how much of the disk is free is not known: {e}"),
+        }
+        tokio::time::sleep(DISK_EVERY).await;
+    }
+}
+
 /// Cancels everything and says what the venue said.
 pub async fn sweep(connector: &Connector) {
     match connector.sweep(&[], SWEEP_DEADLINE).await {
@@ -416,13 +436,6 @@ async fn write_groups(mut this: WriteHalf) {
                 return;
             }
         };
-        for entry in &latches {
-            if matches!(entry, Entry::Rearm { .. })
-                && let Err(e) = journal::latch_clear(&this.journal_dir)
-            {
-                error!("the latch file could not be cleared: {e}; the next start will be latched");
-            }
-        }
         for (to, reply) in whole.replies {
             if to.send(reply).is_err() {
                 tracing::debug!("an operator left before the reply was durable");

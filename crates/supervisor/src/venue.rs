@@ -118,7 +118,7 @@ pub async fn serve_paper(config: &Checked, args: &PaperArgs) -> Result<ExitCode,
         seed: part.seed,
         market,
         accounts: Accounts { open: Some(part.balance), ..Accounts::default() },
-        limits: VenueLimits::default(),
+        limits: if part.rate_limits { VenueLimits::default() } else { VenueLimits::unlimited() },
         idle_exit: args.idle_exit.map(Into::into),
     };
     let handle = Paper::start(spec).await.map_err(|e| Failure::new(exit::VENUE, &e))?;

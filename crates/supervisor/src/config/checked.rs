@@ -81,6 +81,8 @@ pub struct PaperPart {
     pub balance: Usd,
     /// Stop after this long without a client.
     pub idle_exit: std::time::Duration,
+    /// Whether the venue's request budgets are enforced.
+    pub rate_limits: bool,
 }
 
 /// A configuration without faults.
@@ -378,6 +380,13 @@ fn check_paper(faults: &mut Faults, raw: &RawPaper, base: &Path) -> PaperPart {
             Usd::whole(100_000),
             "an amount above 0, in quotes",
             money,
+        ),
+        rate_limits: faults.read(
+            "paper.rate_limits",
+            raw.rate_limits.as_ref(),
+            true,
+            "venue or off",
+            word(&[("venue", true), ("off", false)]),
         ),
         idle_exit: std::time::Duration::from_millis(faults.read(
             "paper.idle_exit",

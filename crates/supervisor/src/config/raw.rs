@@ -285,6 +285,8 @@ pub struct RawPaper {
     pub balance_usd: Option<Scalar>,
     /// Stop after this long without a client.
     pub idle_exit: Option<Scalar>,
+    /// `venue` or `off`: whether the venue's request budgets are enforced.
+    pub rate_limits: Option<Scalar>,
     /// Anything else.
     #[serde(flatten)]
     pub unknown: Unknown,

@@ -16,7 +16,8 @@ pub struct LevelChange {
 /// How accounts live in it:
 /// - A resting order joins behind the displayed background of its level. Trades at its price eat that queue from the front.
 ///   When the level shrinks without a trade, the quantity ahead shrinks in proportion, rounded up (conservative). New quantity
-///   joins behind. A trade beyond its price fills it, up to the trade's quantity.
+///   joins behind. A trade beyond its price fills it, up to the trade's quantity. Below the last level that the tape shows the
+///   queue is unknown: what is shown there first is taken to be ahead.
 /// - A taker consumes displayed quantity. What is consumed stays consumed until the tape shows a different quantity there.
 /// - A background level that crosses a resting order trades against it at the order's price.
 /// - Of background levels that cross each other the older one is dropped.

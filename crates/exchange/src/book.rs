@@ -39,6 +39,9 @@ struct Level {
     named: u64,
     /// Lots of accounts.
     own: i64,
+    /// Whether orders joined it below the last level that the tape shows. What stands there is then unknown, and taken to be
+    /// ahead of them once it is shown.
+    unseen: bool,
 }
 
 impl Level {
@@ -175,6 +178,11 @@ impl Half {
         if level.shown != qty {
             level.shown = qty;
             level.set_background(qty);
+            if std::mem::take(&mut level.unseen)
+                && let Some(first) = level.queue.front_mut()
+            {
+                first.gap += std::mem::take(&mut level.tail);
+            }
         }
         self.forget_if_empty(change.px);
     }
@@ -275,7 +283,11 @@ impl OrderBook {
 
     /// Puts an order at the end of its level's queue. `seq` must be larger than any before.
     pub(crate) fn rest(&mut self, side: Side, px: Px, seq: u64, oid: u64, account: AccountKey, qty: Qty) {
-        let level = self.half_mut(side).level_or_new(px);
+        let half = self.half_mut(side);
+        let deepest = half.levels.iter().rev().find(|(_, level)| level.background > 0).map(|(rank, _)| *rank);
+        let unseen = deepest.is_some_and(|deepest| half.rank(px) > deepest);
+        let level = half.level_or_new(px);
+        level.unseen |= unseen;
         debug_assert!(level.queue.back().is_none_or(|last| last.seq < seq), "invariant: time priority grows");
         let gap = std::mem::take(&mut level.tail);
         level.queue.push_back(Entry { seq, oid, account, qty, gap });
@@ -461,6 +473,19 @@ mod tests {
         assert_eq!(book.best(Side::Sell), None, "the tape shows what it showed before");
         book.background(&[], &[set(110, 49)]);
         assert_eq!(book.best(Side::Sell), Some(Px(110)));
+    }
+
+    #[test]
+    fn below_the_visible_book_the_queue_is_taken_to_be_ahead_once_it_shows() {
+        let mut book = with_bid(30);
+        book.rest(Side::Buy, Px(90), 2, 12, A, Qty(5));
+        book.rest(Side::Buy, Px(90), 3, 13, A, Qty(5));
+        book.rest(Side::Buy, Px(105), 4, 14, A, Qty(5));
+        book.snapshot(&[set(105, 8), set(90, 20)], &[set(110, 50)]);
+        let ahead = |px, seq| book.queue_ahead(Side::Buy, Px(px), seq);
+        assert_eq!((ahead(90, 2), ahead(90, 3)), (Some(20), Some(20)));
+        assert_eq!(ahead(105, 4), Some(0), "above the last visible level an absent level was really empty");
+        book.check().unwrap_or_else(|e| panic!("{e}"));
     }
 
     #[test]

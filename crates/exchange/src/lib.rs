@@ -13,6 +13,8 @@
 //! - The mark price has no external perpetuals to look at, see [`MarketContext::mark`].
 //! - The liquidator vault keeps what it takes over and is deep enough for any loss; automatic deleveraging happens only when a
 //!   test asks for it ([`Fault::AutoDeleverage`]).
+//! - A resting order that fills in part tells no new status, only fills. Liquidation orders pay the taker fee. A market trigger's
+//!   limit is its own price. Resting orders on both sides reserve margin for what each side could open.
 //! - Fees are the base tier's; there are no referrals, builder fees, staking discounts, spot markets or TWAP orders.
 
 mod account;

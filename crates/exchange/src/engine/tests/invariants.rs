@@ -16,6 +16,7 @@ enum Act {
     Level { buy: bool, offset: i64, qty: i64 },
     Trade { buy: bool, offset: i64, qty: i64 },
     Shock { percent: i64 },
+    Deleverage { who: usize, qty: i64 },
     Wait { ms: u64 },
 }
 
@@ -35,6 +36,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (any::<bool>(), -30..30_i64, 0..9_000_i64).prop_map(|(buy, offset, qty)| Act::Level { buy, offset, qty }),
         4 => (any::<bool>(), -30..30_i64, 1..9_000_i64).prop_map(|(buy, offset, qty)| Act::Trade { buy, offset, qty }),
         1 => (-12..12_i64).prop_map(|percent| Act::Shock { percent }),
+        1 => (0..3_usize, 1..9_000_i64).prop_map(|(who, qty)| Act::Deleverage { who, qty }),
         2 => (1..4_000_000_u64).prop_map(|ms| Act::Wait { ms }),
     ]
 }
@@ -86,6 +88,9 @@ fn perform(w: &mut World, act: &Act) {
         }
         Act::Trade { buy, offset, qty } => w.trade(side(buy), mark + offset * 10, qty),
         Act::Shock { percent } => w.x.fault(w.now, Fault::PriceShock { asset: T, change: Ratio::scaled(percent, 2) }),
+        Act::Deleverage { who, qty } => {
+            w.x.fault(w.now, Fault::AutoDeleverage { account: WHO[who], asset: T, qty: Qty(qty) });
+        }
         Act::Wait { ms } => w.wait(ms),
     }
 }
@@ -146,9 +151,7 @@ fn check_accounts(w: &World) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
-
-    #[test]
+        #[test]
     fn money_positions_books_and_reduce_only_hold_under_any_interleaving(acts in prop::collection::vec(act(), 1..120)) {
         let mut w = World::new();
         for act in &acts {

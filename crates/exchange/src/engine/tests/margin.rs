@@ -89,6 +89,22 @@ fn tiers_as_measured_on_the_testnet() {
     let mut x = Exchange::new(ExchangeSpec::hyperliquid(START_MS, vec![market]), Seed(1)).unwrap_or_else(|e| panic!("{e}"));
     hold(&mut x, A, T, 1_000, Usd::ZERO, None);
     assert_eq!(x.account_state(A).cross_maintenance_margin_used, money(&expect["maintenance"]));
+    let (inputs, expect) = example("below first tier, testnet measured");
+    x.fault(START_MS, Fault::PinMark { asset: T, mark: Some(Px(5_873_490)) });
+    assert_eq!(inputs["notional"], "5873.49");
+    assert_eq!(x.account_state(A).cross_maintenance_margin_used, money(&expect["maintenance"]));
+}
+
+#[test]
+fn account_value_is_cash_plus_signed_values() {
+    let (inputs, expect) = example("cross account value of a long account");
+    let market = MarketSpec::hyperliquid("N", 4, 2, MarginTable::flat(25), dec("24094.9691"));
+    let mut x = Exchange::new(ExchangeSpec::hyperliquid(START_MS, vec![market.unwrap_or_else(|e| panic!("{e}"))]), Seed(1))
+        .unwrap_or_else(|e| panic!("{e}"));
+    hold(&mut x, A, T, 100, money(&inputs["totalRawUsd"]), None);
+    let state = x.account_state(A);
+    assert_eq!(state.cross.account_value, money(&expect["accountValue"]));
+    assert_eq!(state.margin, state.cross, "without isolated positions");
 }
 
 #[test]
@@ -104,6 +120,13 @@ fn liquidation_prices_of_quant_4_1() {
     let mainnet = MarginTable::new(&[(Usd::ZERO, 40), (usd("150000000"), 20)]).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(at(mainnet, 300_000_000, "10000000"), Some(dec("62305.2991")));
     assert_eq!(at(MarginTable::flat(40), 100_000, "200000"), None, "a well collateralised long has none");
+    // isolated long 0.0335 ETH worth 100.02765 with margin 4.967826 at 50x; the venue said 2866.26936529
+    let market = MarketSpec::hyperliquid("E", 4, 4, MarginTable::flat(50), dec("2985.9")).unwrap_or_else(|e| panic!("{e}"));
+    let mut x = Exchange::new(ExchangeSpec::hyperliquid(START_MS, vec![market]), Seed(1)).unwrap_or_else(|e| panic!("{e}"));
+    hold(&mut x, A, T, 335, Usd::ZERO, Some(usd("-95.059824")));
+    let position = x.account_state(A).positions.remove(0);
+    assert_eq!((position.position_value, position.margin_used), (usd("100.02765"), usd("4.967826")));
+    assert_eq!(position.liquidation_px.map(|px| px.round_dp(5)), Some(dec("2866.26938")));
 }
 
 #[test]

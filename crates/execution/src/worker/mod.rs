@@ -67,25 +67,94 @@ pub struct Worker {
     body: Box<Body>,
 }
 
-/// What a step without anything due reads and writes: small, so that ten thousand workers stay in the cache.
+/// What a step without anything due reads: one cache line with the pointer to the rest, so that ten thousand workers stay close.
 #[derive(Clone, Copy, Debug)]
 struct Hot {
     /// Nothing to do before, unless the prices leave the ranges below.
     due: u64,
-    why: &'static str,
-    book_at: u64,
     near: (i64, i64),
     mid_x2: (i64, i64),
+    /// UTC milliseconds minus desk milliseconds, at the start.
+    wall_ms: i64,
+    why: Due,
     side: Side,
-    /// What others traded since the volume count began, and how much of it makes the next child due.
-    volume: i64,
-    volume_due: i64,
+    /// Whether public trades matter.
+    follows_volume: bool,
+}
+
+/// Why a worker wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    Asked,
+    Slice,
+    SliceEnd,
+    CatchUp,
+    MakeWay,
+    Pace,
+    Volume,
+    Peg,
+    Mid,
+    Cross,
+    Repeg,
+    Retry,
+    Another,
+    Rate,
+    BackOff,
+    PostOnlyWindow,
+    Guard,
+    CancelAgain,
+    Stale,
+    Blind,
+    LastStretch,
+    Crossing,
+    Deadline,
+    GiveUp,
+}
+
+impl Due {
+    const fn words(self) -> &'static str {
+        match self {
+            Due::Nothing => "nothing",
+            Due::Asked => "something happened",
+            Due::Slice => "next slice",
+            Due::SliceEnd => "end of slice",
+            Due::CatchUp => "catching up",
+            Due::MakeWay => "a place for the next slice",
+            Due::Pace => "even pace",
+            Due::Volume => "market volume",
+            Due::Peg => "passive to pegged",
+            Due::Mid => "pegged to mid",
+            Due::Cross => "mid to cross",
+            Due::Repeg => "re-peg",
+            Due::Retry => "retry",
+            Due::Another => "another ticket",
+            Due::Rate => "rate of children",
+            Due::BackOff => "back-off",
+            Due::PostOnlyWindow => "end of the post-only window",
+            Due::Guard => "price guard",
+            Due::CancelAgain => "cancel again",
+            Due::Stale => "stale book",
+            Due::Blind => "blind for too long",
+            Due::LastStretch => "last stretch",
+            Due::Crossing => "next crossing",
+            Due::Deadline => "deadline",
+            Due::GiveUp => "end of forcing",
+        }
+    }
 }
 
 const ANY_PRICE: (i64, i64) = (i64::MIN, i64::MAX);
 const NO_PRICE: (i64, i64) = (i64::MAX, i64::MIN);
 
 impl Hot {
+    fn wake(&mut self, at: u64, why: Due) {
+        if at < self.due {
+            self.due = at;
+            self.why = why;
+        }
+    }
+
     fn moved(&self, book: &Book) -> bool {
         let (Some(bid), Some(ask)) = (book.bid(), book.ask()) else { return self.mid_x2 != ANY_PRICE };
         let near = match self.side {
@@ -118,6 +187,9 @@ struct Body {
     maker_value: i128,
     fees: Usd,
     tickets: Vec<Ticket>,
+    /// What others traded since the count began, and how much of it makes the next child due.
+    volume: i64,
+    volume_due: i64,
     next_no: u32,
     children: u32,
     rejects: u32,
@@ -235,6 +307,8 @@ impl Worker {
             maker_value: 0,
             fees: Usd::ZERO,
             tickets: Vec::new(),
+            volume: 0,
+            volume_due: 0,
             next_no: 1,
             children: 0,
             rejects: 0,
@@ -262,37 +336,38 @@ impl Worker {
             seed,
         };
         body.begin_leg(0, start.mono, spec.horizon);
+        let desk_ms = i64::try_from(start.mono / 1_000_000).unwrap_or(i64::MAX);
         let hot = Hot {
             due: start.mono,
-            why: "first slice",
-            book_at: 0,
             near: ANY_PRICE,
             mid_x2: ANY_PRICE,
+            wall_ms: i64::try_from(start.wall_ms).unwrap_or(i64::MAX).saturating_sub(desk_ms),
+            why: Due::Slice,
             side: spec.side,
-            volume: 0,
-            volume_due: 0,
+            follows_volume: matches!(spec.schedule, Schedule::Pov { .. }),
         };
         Ok(Worker { hot, body: Box::new(body) })
     }
 
     /// A public trade in its market: participation follows the volume of others.
     pub fn observe_trade(&mut self, trade: &MarketTrade) {
-        if trade.own || !matches!(self.body.spec.schedule, Schedule::Pov { .. }) {
+        if trade.own || !self.hot.follows_volume {
             return;
         }
-        if self.hot.volume == 0 {
-            self.body.leg.volume_base = self.body.filled + self.body.wanted();
+        let body = &mut self.body;
+        if body.volume == 0 {
+            body.leg.volume_base = body.filled + body.wanted();
         }
-        self.hot.volume = self.hot.volume.saturating_add(trade.qty.0.max(0));
-        if self.hot.volume >= self.hot.volume_due {
-            self.hot.due = self.hot.due.min(self.body.leg.ticket_at.saturating_add(POV_EVERY.0));
+        body.volume = body.volume.saturating_add(trade.qty.0.max(0));
+        if body.volume >= body.volume_due {
+            self.hot.wake(body.leg.ticket_at.saturating_add(POV_EVERY.0), Due::Volume);
         }
     }
 
     /// New rules of its market: minimum and price grid. Tick and lot must be the same as before.
     pub fn set_instrument(&mut self, instrument: &Instrument) {
         self.body.grid = Grid::new(instrument);
-        self.hot.due = 0;
+        self.hot.wake(0, Due::Asked);
     }
 
     /// Appends what the worker wants now. May be called at any time; at most one [`Proposal::Place`] a call, and each live child
@@ -300,7 +375,6 @@ impl Worker {
     #[inline]
     pub fn step(&mut self, at: Stamp, market: Option<&Book>, out: &mut Vec<Proposal>) {
         if let Some(book) = market {
-            self.hot.book_at = book.at.mono;
             if at.mono < self.hot.due && !self.hot.moved(book) {
                 return;
             }
@@ -316,26 +390,27 @@ impl Worker {
         if self.hot.due == u64::MAX {
             return None;
         }
-        let start = self.body.start;
-        Some((start + Span(self.hot.due.saturating_sub(start.mono)), self.hot.why))
+        let desk_ms = i64::try_from(self.hot.due / 1_000_000).unwrap_or(i64::MAX);
+        let wall_ms = u64::try_from(self.hot.wall_ms.saturating_add(desk_ms)).unwrap_or(0);
+        Some((Stamp { mono: self.hot.due, wall_ms }, self.hot.why.words()))
     }
 
     /// The guard cleared it; its intent is durable or about to be.
     pub fn placed(&mut self, at: Stamp, child: &Child) {
         self.body.placed(at.mono, child);
-        self.hot.due = self.hot.due.min(at.mono);
+        self.hot.wake(at.mono, Due::Asked);
     }
 
     /// The guard refused it; `room` is the largest size it would have allowed.
     pub fn refused(&mut self, at: Stamp, child: &Child, kind: &'static str, room: Option<Qty>) {
         self.body.refused(at.mono, child, kind, room);
-        self.hot.due = self.hot.due.min(at.mono);
+        self.hot.wake(at.mono, Due::Asked);
     }
 
     /// What became of a child. Events of children that are not known or over change nothing, except fills.
     pub fn event(&mut self, at: Stamp, no: ChildNo, event: ChildEvent) {
         self.body.event(at.mono, no, event);
-        self.hot.due = self.hot.due.min(at.mono);
+        self.hot.wake(at.mono, Due::Asked);
     }
 
     /// An operator's change.
@@ -343,17 +418,14 @@ impl Worker {
     /// # Errors
     /// Every fault of an amendment; then nothing changed.
     pub fn change(&mut self, at: Stamp, change: &ParentChange) -> Result<(), Vec<SpecFault>> {
-        self.hot.due = self.hot.due.min(at.mono);
+        self.hot.wake(at.mono, Due::Asked);
         match change {
             ParentChange::Pause => self.body.paused = true,
             ParentChange::Resume => self.body.paused = false,
             ParentChange::Cancel => self.body.canceling = true,
             ParentChange::Amend { qty, horizon } => {
-                let volume = std::mem::take(&mut self.hot.volume);
-                if let Err(faults) = self.body.amend(at.mono, *qty, *horizon) {
-                    self.hot.volume = volume;
-                    return Err(faults);
-                }
+                self.body.amend(at.mono, *qty, *horizon)?;
+                self.body.volume = 0;
             }
         }
         Ok(())
@@ -363,7 +435,7 @@ impl Worker {
     pub fn hold(&mut self, at: Stamp, why: Option<&str>) {
         if self.body.held.as_deref() != why {
             self.body.held = why.map(Box::from);
-            self.hot.due = self.hot.due.min(at.mono);
+            self.hot.wake(at.mono, Due::Asked);
         }
     }
 
@@ -371,13 +443,13 @@ impl Worker {
     pub fn end(&mut self, at: Stamp, outcome: &ParentOutcome) {
         self.body.ended = true;
         self.body.canceling |= matches!(outcome, ParentOutcome::Canceled { .. });
-        self.hot.due = self.hot.due.min(at.mono);
+        self.hot.wake(at.mono, Due::Asked);
     }
 
     /// Where it stands.
     #[must_use]
     pub fn progress(&self, at: Stamp) -> Progress {
-        self.body.progress(at, self.hot.volume)
+        self.body.progress(at)
     }
 }
 
@@ -735,7 +807,7 @@ impl Body {
     fn work(&mut self, hot: &mut Hot, at: Stamp, market: Option<&Book>, out: &mut Vec<Proposal>) {
         let now = at.mono;
         self.stepped = true;
-        let mut next = Next { now, due: u64::MAX, why: "nothing" };
+        let mut next = Next { now, due: u64::MAX, why: Due::Nothing };
         hot.near = ANY_PRICE;
         hot.mid_x2 = ANY_PRICE;
         if !self.ended {
@@ -769,7 +841,7 @@ impl Body {
                 if now >= blind {
                     self.clear_market(now, next, out);
                 } else if self.open() > 0 {
-                    next.at(blind, "blind for too long");
+                    next.at(blind, Due::Blind);
                 }
                 (hot.near, hot.mid_x2) = (NO_PRICE, NO_PRICE);
                 return;
@@ -778,7 +850,7 @@ impl Body {
         self.blind_since = None;
         let look = Look::new(book, self.spec.side);
         let ending = self.ending(now, next);
-        self.age(now, hot, next);
+        self.age(now, next);
         for i in 0..self.tickets.len() {
             self.tend(i, now, &look, ending, next, out);
         }
@@ -787,7 +859,7 @@ impl Body {
         self.place(now, book, &look, ending, next, out);
         self.watch(hot, &look, ending);
         if self.open() > 0 {
-            next.at(hot.book_at.saturating_add(STALE.0 + 1_000_000), "stale book");
+            next.at(book.at.mono.saturating_add(STALE.0 + 1_000_000), Due::Stale);
         }
     }
 
@@ -800,7 +872,7 @@ impl Body {
             ParentOutcome::Canceled { residual }
         } else {
             self.extend_if_due(now);
-            next.at(self.deadline, "deadline");
+            next.at(self.deadline, Due::Deadline);
             let expired = now >= self.deadline && (self.spec.end != EndPolicy::Force || self.gives_up(now, next));
             if !expired && self.children < CHILDREN_MAX {
                 return false;
@@ -828,7 +900,7 @@ impl Body {
         }
         let grace = self.spec.horizon.0.clamp(Span::secs(60).0, Span::secs(3_600).0);
         let at = *self.give_up.get_or_insert(now.saturating_add(grace));
-        next.at(at, "end of forcing");
+        next.at(at, Due::GiveUp);
         let free = self.free();
         let dust = self.open() == 0 && free < self.smallest_now() && (!self.spec.reduce_only || self.last_obstacle_is_final());
         if dust {
@@ -909,12 +981,12 @@ impl Body {
         let horizon = self.deadline.saturating_sub(self.start.mono);
         let stretch = (horizon / 20).max(Span::secs(60).0).min(horizon / 10);
         let from = self.deadline.saturating_sub(stretch);
-        next.at(from, "last stretch");
+        next.at(from, Due::LastStretch);
         now >= from
     }
 
     /// Starts the slices whose time has come.
-    fn age(&mut self, now: u64, hot: &mut Hot, next: &mut Next) {
+    fn age(&mut self, now: u64, next: &mut Next) {
         let leg = &mut self.leg;
         if let Some(plan) = &leg.plan {
             if now >= leg.next_start {
@@ -924,13 +996,13 @@ impl Body {
                 leg.next_start =
                     if leg.started < plan.len() { leg.start.saturating_add(plan.starts(leg.started).0) } else { u64::MAX };
             }
-            next.at(leg.next_start, "next slice");
+            next.at(leg.next_start, Due::Slice);
         } else {
-            self.leg.target = self.participation(now, hot.volume);
+            self.leg.target = self.participation(now);
             self.leg.pending = true;
-            hot.volume_due = self.volume_for(self.filled + self.wanted() + self.slice());
+            self.volume_due = self.volume_for(self.filled + self.wanted() + self.slice());
             if matches!(self.spec.schedule, Schedule::Pov { complete: true, .. }) {
-                next.at(now.saturating_add(self.leg.horizon.0 / 100), "even pace");
+                next.at(now.saturating_add(self.leg.horizon.0 / 100), Due::Pace);
             }
         }
         if now >= self.deadline {
@@ -939,10 +1011,10 @@ impl Body {
     }
 
     /// What participation asks for: ρ/(1−ρ) of what others traded, since own volume counts in the total (quant §2.1).
-    fn participation(&self, now: u64, volume: i64) -> i64 {
+    fn participation(&self, now: u64) -> i64 {
         let Schedule::Pov { rate, complete } = &self.spec.schedule else { return self.leg.target };
         let rest = (Decimal::ONE - rate.decimal()).max(Decimal::new(5, 1));
-        let own = Decimal::from(volume).checked_mul(rate.decimal()).map(|v| (v / rest).floor());
+        let own = Decimal::from(self.volume).checked_mul(rate.decimal()).map(|v| (v / rest).floor());
         let own = own.and_then(|v| i64::try_from(v).ok()).unwrap_or(0);
         let by_volume = self.leg.volume_base.saturating_add(own);
         let even = if *complete {
@@ -1019,13 +1091,13 @@ impl Body {
         let may = fresh || (catching && now >= again);
         if !may {
             if catching || !steady {
-                next.at(again, "catching up");
+                next.at(again, Due::CatchUp);
             }
             return;
         }
         if self.tickets.len() >= TICKETS {
             if self.make_way() {
-                next.at(now, "a place for the next slice");
+                next.at(now, Due::MakeWay);
             }
             return;
         }
@@ -1112,7 +1184,7 @@ impl Body {
             Level::Cross => settled && (best - order.px) * sign > 0,
         };
         if level == Level::Pegged && away && !settled {
-            next.at(order.since.saturating_add(REPEG_EVERY.0), "re-peg");
+            next.at(order.since.saturating_add(REPEG_EVERY.0), Due::Repeg);
         }
         // if too little for any order might come back, it stays where it is: no order could carry it
         let recoverable = over || whole || free >= smallest || order.open() >= smallest;
@@ -1162,7 +1234,7 @@ impl Body {
         if behind {
             level = level.up();
         }
-        for (percent, why) in [(40, "peg"), (75, "mid"), (90, "cross"), (100, "end of slice")] {
+        for (percent, why) in [(40, Due::Peg), (75, Due::Mid), (90, Due::Cross), (100, Due::SliceEnd)] {
             next.at(ticket.born.saturating_add(life / 100 * percent + 99), why);
         }
         level.max(ticket.level).max(stubborn)
@@ -1203,12 +1275,12 @@ impl Body {
         if now < self.not_before {
             // what was met keeps standing in the way until the next try
             self.obstacle = self.last_obstacle;
-            next.at(self.not_before, "back-off");
+            next.at(self.not_before, Due::BackOff);
             return;
         }
         self.refill(now);
         if self.tokens == 0 {
-            next.at(self.token_at.saturating_add(TOKEN_EVERY.0), "rate of children");
+            next.at(self.token_at.saturating_add(TOKEN_EVERY.0), Due::Rate);
             return;
         }
         for i in 0..self.tickets.len() {
@@ -1217,7 +1289,7 @@ impl Body {
                 continue;
             }
             if now < ticket.not_before {
-                next.at(ticket.not_before, "retry");
+                next.at(ticket.not_before, Due::Retry);
                 continue;
             }
             let Some((qty, px, tif)) = self.order_for(i, now, book, look, ending, next) else { continue };
@@ -1241,7 +1313,7 @@ impl Body {
                 reduce_only: self.spec.reduce_only,
             }));
             if self.tickets.iter().any(|t| t.order.is_none() && !t.retiring) {
-                next.at(now, "another ticket");
+                next.at(now, Due::Another);
             }
             return;
         }
@@ -1268,12 +1340,12 @@ impl Body {
         let ticket = self.tickets[i];
         let taking = ticket.level == Level::Cross && now >= self.no_take_until;
         if ticket.level == Level::Cross && !taking {
-            next.at(self.no_take_until, "post-only window");
+            next.at(self.no_take_until, Due::PostOnlyWindow);
             self.meet(Obstacle::PostOnlyWindow);
         }
         let step = self.crossed_at.saturating_add(self.last_step());
         if taking && ending && now < step {
-            next.at(step, "next crossing");
+            next.at(step, Due::Crossing);
             return None;
         }
         if taking { self.crossing(&ticket, now, book, look, ending, next) } else { self.resting(&ticket, look, ending) }
@@ -1340,7 +1412,7 @@ impl Body {
                 let qty = self.sized(ticket.want.min(free).min(room), free, smallest, room)?;
                 return Some((qty, px.0, Tif::GoodTilCancel));
             }
-            next.at(now.saturating_add(RETRY.0), "price guard");
+            next.at(now.saturating_add(RETRY.0), Due::Guard);
             return None;
         }
         let levels = match side {
@@ -1424,7 +1496,7 @@ fn cancel(order: &mut Order, now: u64, next: &mut Next, out: &mut Vec<Proposal>)
         Standing::Acked if order.tif != Tif::ImmediateOrCancel => {}
         Standing::Leaving if now >= order.since.saturating_add(CANCEL_AGAIN.0) => {}
         Standing::Leaving => {
-            next.at(order.since.saturating_add(CANCEL_AGAIN.0), "cancel again");
+            next.at(order.since.saturating_add(CANCEL_AGAIN.0), Due::CancelAgain);
             return;
         }
         // nothing to cancel yet, or nothing left: an event follows
@@ -1433,7 +1505,7 @@ fn cancel(order: &mut Order, now: u64, next: &mut Next, out: &mut Vec<Proposal>)
     order.standing = Standing::Leaving;
     order.since = now;
     out.push(Proposal::Cancel(order.no));
-    next.at(now.saturating_add(CANCEL_AGAIN.0), "cancel again");
+    next.at(now.saturating_add(CANCEL_AGAIN.0), Due::CancelAgain);
 }
 
 /// drift ≥ ½·σ·√t, compared in squares: (drift/mid)² · 4 · day ≥ σ² · t.
@@ -1474,12 +1546,12 @@ impl Look {
 struct Next {
     now: u64,
     due: u64,
-    why: &'static str,
+    why: Due,
 }
 
 impl Next {
     /// Not later than `at`, and not now: whoever steps again at the same moment must not find work for ever.
-    fn at(&mut self, at: u64, why: &'static str) {
+    fn at(&mut self, at: u64, why: Due) {
         if at > self.now.saturating_sub(1) && at != u64::MAX {
             let at = at.max(self.now + 1_000_000);
             if at < self.due {
@@ -1492,7 +1564,7 @@ impl Next {
 
 // What is told.
 impl Body {
-    fn progress(&self, at: Stamp, volume: i64) -> Progress {
+    fn progress(&self, at: Stamp) -> Progress {
         let unknown: i64 = self.orders().filter(|o| o.standing == Standing::Unknown).map(|o| o.open()).sum();
         let live = self.open() - unknown;
         let average = (self.filled > 0).then(|| self.average());
@@ -1508,7 +1580,7 @@ impl Body {
                 let started = plan.started(Span(at.mono.saturating_sub(self.leg.start)), self.leg.started);
                 self.leg.base + started.checked_sub(1).map_or(0, |i| plan.due(i))
             }
-            None => self.participation(at.mono, volume),
+            None => self.participation(at.mono),
         };
         Progress {
             id: self.spec.id,
@@ -1549,7 +1621,7 @@ impl Body {
         if self.ended {
             return State::Done;
         }
-        let mut quiet = Next { now, due: u64::MAX, why: "" };
+        let mut quiet = Next { now, due: u64::MAX, why: Due::Nothing };
         if self.canceling || now >= self.deadline || self.ending(now, &mut quiet) {
             return State::Ending;
         }

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use domain::{Prng, Seed};
 use serde::{Deserialize, Serialize};
+use wire::hyperliquid::Address;
 
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,13 +59,19 @@ pub enum Fault {
     PriceShock,
     /// The venue's clock runs `delay_ms` ahead (F80).
     ClockAhead,
-    /// Book messages come crossed (F36).
+    /// `l2Book` comes crossed (F36).
     CrossedBook,
+    /// `l2Book` comes without asks (F36).
+    OneSidedBook,
+    /// Markets take cancels alone (F28).
+    Halt,
+    /// The position of `user` in `coin` is closed at the mark by automatic deleveraging (F33).
+    AutoDeleverage,
 }
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Fault; 23] = [
+    pub const ALL: [Fault; 26] = [
         Fault::TooManyRequests,
         Fault::ErrorBefore,
         Fault::ErrorAfter,
@@ -88,6 +95,9 @@ impl Fault {
         Fault::PriceShock,
         Fault::ClockAhead,
         Fault::CrossedBook,
+        Fault::OneSidedBook,
+        Fault::Halt,
+        Fault::AutoDeleverage,
     ];
 
     /// Its name in orders and listings.
@@ -117,6 +127,9 @@ impl Fault {
             Fault::PriceShock => "price-shock",
             Fault::ClockAhead => "clock-ahead",
             Fault::CrossedBook => "crossed-book",
+            Fault::OneSidedBook => "one-sided-book",
+            Fault::Halt => "halt",
+            Fault::AutoDeleverage => "auto-deleverage",
         }
     }
 
@@ -146,7 +159,10 @@ impl Fault {
             Fault::PostOnly => "only post-only orders are taken",
             Fault::PriceShock => "the market jumps by `bps` (-100)",
             Fault::ClockAhead => "the venue's clock runs `delay_ms` (60000) ahead",
-            Fault::CrossedBook => "book messages come crossed",
+            Fault::CrossedBook => "l2Book comes crossed",
+            Fault::OneSidedBook => "l2Book comes without asks",
+            Fault::Halt => "markets take cancels alone",
+            Fault::AutoDeleverage => "the position of `user` in `coin` is closed at the mark",
         }
     }
 
@@ -175,14 +191,17 @@ impl Fault {
             | Fault::FundingSpike
             | Fault::PostOnly
             | Fault::PriceShock
-            | Fault::CrossedBook => 0,
+            | Fault::CrossedBook
+            | Fault::OneSidedBook
+            | Fault::Halt
+            | Fault::AutoDeleverage => 0,
         }
     }
 
     /// Faults that happen once when ordered and leave nothing behind.
     #[must_use]
     pub const fn is_momentary(self) -> bool {
-        matches!(self, Fault::Disconnect | Fault::PriceShock)
+        matches!(self, Fault::Disconnect | Fault::PriceShock | Fault::AutoDeleverage)
     }
 
     /// Faults drawn for each request when it arrives; latency is drawn before it does.
@@ -260,6 +279,9 @@ pub struct FaultOrder {
     /// Which market, for faults of markets; without it all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coin: Option<String>,
+    /// Whose, for faults of one account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<Address>,
     /// Which requests, for faults of requests.
     #[serde(default)]
     pub scope: Scope,
@@ -285,6 +307,7 @@ impl FaultOrder {
             bps: None,
             status: None,
             coin: None,
+            user: None,
             scope: Scope::Exchange,
             action: None,
         }
@@ -336,6 +359,13 @@ impl FaultOrder {
     #[must_use]
     pub fn coin(mut self, coin: &str) -> FaultOrder {
         self.coin = Some(coin.into());
+        self
+    }
+
+    /// Only this account.
+    #[must_use]
+    pub fn user(mut self, user: Address) -> FaultOrder {
+        self.user = Some(user);
         self
     }
 
@@ -426,6 +456,9 @@ impl Faults {
         }
         if let Some(status) = order.status.filter(|s| !(500..=599).contains(s)) {
             return Err(value("status", &status, "500 to 599"));
+        }
+        if kind == Fault::AutoDeleverage && (order.user.is_none() || order.coin.is_none()) {
+            return Err(value("user and coin", &"absent", "whose position is closed, and where"));
         }
         if self.active.len() >= ORDERS_MAX {
             return Err(value("orders in force", &self.active.len(), "fewer than 256: clear some first"));
@@ -552,6 +585,7 @@ mod tests {
             (FaultOrder::new(Fault::Latency).times(0), "count"),
             (FaultOrder::new(Fault::Latency).delay_ms(0), "delay_ms"),
             (FaultOrder::new(Fault::PriceShock).bps(20_000), "bps"),
+            (FaultOrder::new(Fault::AutoDeleverage), "user and coin"),
             (FaultOrder { status: Some(200), ..FaultOrder::new(Fault::ErrorAfter) }, "status"),
         ] {
             let refusal = faults.order(0, order).expect_err("out of range").to_string();

@@ -178,6 +178,7 @@ pub(crate) struct Venue {
     feed: Feed,
     faults: Faults,
     frozen: BTreeSet<Asset>,
+    halted: BTreeSet<Asset>,
     spiked: BTreeMap<Asset, Ratio>,
     is_post_only: bool,
     memories: Memories,
@@ -233,6 +234,7 @@ impl Venue {
             feed,
             faults: Faults::new(spec.seed),
             frozen: BTreeSet::new(),
+            halted: BTreeSet::new(),
             spiked: BTreeMap::new(),
             is_post_only: false,
             memories: Memories::default(),
@@ -578,6 +580,7 @@ impl Venue {
                     }
                 }
                 for active in &out {
+                    tracing::info!(fault = %active.kind, percent = active.order.percent, "fault ordered");
                     self.begin_fault(active);
                 }
                 self.sync_faults();
@@ -666,6 +669,13 @@ impl Venue {
                     self.exchange.fault(self.now_ms, exchange::Fault::PriceShock { asset, change });
                 }
             }
+            Fault::AutoDeleverage => {
+                let Some(account) = active.order.user.map(|u| self.account_of(u)) else { return };
+                for asset in self.coins(active) {
+                    let all = domain::Qty(i64::MAX);
+                    self.exchange.fault(self.now_ms, exchange::Fault::AutoDeleverage { account, asset, qty: all });
+                }
+            }
             Fault::Flapping => self.due.flap = self.now_ms + active.delay_ms(),
             _ => {}
         }
@@ -696,6 +706,12 @@ impl Venue {
             self.exchange.fault(now, fault);
         }
         self.frozen = frozen;
+        let halted: BTreeSet<Asset> = holding(Fault::Halt).flat_map(|a| self.coins(a)).collect();
+        for asset in halted.symmetric_difference(&self.halted) {
+            let fault = exchange::Fault::Halt { asset: *asset, halted: halted.contains(asset) };
+            self.exchange.fault(now, fault);
+        }
+        self.halted = halted;
         let spiked: BTreeMap<Asset, Ratio> = holding(Fault::FundingSpike)
             .flat_map(|a| self.coins(a).into_iter().map(|c| (c, Ratio::bps(a.order.bps.unwrap_or(100)))))
             .collect();
@@ -736,3 +752,6 @@ pub(crate) fn send<T>(to: oneshot::Sender<T>, answer: T) {
         tracing::debug!("an answer found nobody waiting");
     }
 }
+
+#[cfg(test)]
+mod tests;

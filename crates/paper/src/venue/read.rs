@@ -336,12 +336,19 @@ impl Venue {
         let view = self.exchange.book(asset, raw)?;
         let mut book = self.render().book(asset, &view, levels, grouping, is_fast)?;
         book.time = self.shown_ms();
-        let now = self.now_ms;
-        if self.faults.holds(now, Fault::CrossedBook).is_some_and(|f| f.order.coin.as_deref().is_none_or(|c| c == coin)) {
-            let [bids, asks] = &mut book.levels;
+        let [bids, asks] = &mut book.levels;
+        if self.spoils_book(Fault::CrossedBook, coin) {
             std::mem::swap(bids, asks);
         }
+        if self.spoils_book(Fault::OneSidedBook, coin) {
+            asks.clear();
+        }
         Some(book)
+    }
+
+    fn spoils_book(&mut self, fault: Fault, coin: &str) -> bool {
+        let now = self.now_ms;
+        self.faults.holds(now, fault).is_some_and(|f| f.order.coin.as_deref().is_none_or(|c| c == coin))
     }
 
     fn predicted_fundings(&self) -> Value {

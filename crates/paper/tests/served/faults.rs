@@ -203,6 +203,25 @@ async fn f36_f80_crossed_books_and_a_wrong_clock() {
 }
 
 #[tokio::test]
+async fn f28_f33_a_halted_market_and_a_deleveraged_position() {
+    let venue = Venue::with_book().await;
+    venue.place(true, "60010", "0.5", "Ioc").await;
+    let resting = oid(&venue.place(true, "50000", "0.001", "Gtc").await);
+    break_with(&venue, FaultOrder::new(Fault::AutoDeleverage).user(venue.address()).coin("BTC")).await;
+    assert_eq!(venue.own("clearinghouseState").await["assetPositions"], json!([]), "F33");
+    assert_eq!(venue.own("userFills").await[0]["dir"], "Auto-Deleveraging");
+    break_with(&venue, FaultOrder::new(Fault::Halt)).await;
+    assert_eq!(venue.place(true, "50000", "0.001", "Alo").await["error"], "Trading is halted. asset=0", "F28");
+    let cancel = venue.act(json!({ "type": "cancel", "cancels": [{ "a": 0, "o": resting }] })).await;
+    assert_eq!(statuses(&cancel), [json!("success")]);
+    venue.paper.clear(None).await.expect("runs");
+    oid(&venue.place(true, "50000", "0.001", "Alo").await);
+    break_with(&venue, FaultOrder::new(Fault::OneSidedBook)).await;
+    let book = venue.info(json!({ "type": "l2Book", "coin": "BTC" })).await;
+    assert_eq!((book["levels"][0].as_array().map(Vec::is_empty), &book["levels"][1]), (Some(false), &json!([])), "F36");
+}
+
+#[tokio::test]
 async fn the_control_api_orders_lists_and_clears() {
     let venue = Venue::with_book().await;
     let control = venue.paper.control_url();

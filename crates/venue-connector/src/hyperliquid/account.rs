@@ -24,6 +24,8 @@ use super::stream::{Heard, Reader};
 
 /// Acknowledged orders whose mention on the stream is awaited, and numbers mentioned before their acknowledgement arrived.
 const MENTIONS_MAX: usize = 1_024;
+/// A connection may have been dead for this long before it was noticed, and the clocks differ a little.
+const GAP_MARGIN_MS: u64 = 60_000;
 /// Order statuses read at a time.
 const STATUSES_AT_ONCE: usize = 8;
 
@@ -308,11 +310,14 @@ pub(super) struct AccountReader {
     gathered: Vec<Fact>,
     /// Funding payments up to this venue time were delivered or booked.
     fundings_since_ms: u64,
+    /// When the last connection that was up ended, UTC milliseconds; absent before and while one is up.
+    deaf_since_ms: Option<u64>,
+    up: bool,
 }
 
 impl AccountReader {
     pub(super) fn new(shared: Arc<Shared>, fundings_since_ms: u64) -> AccountReader {
-        AccountReader { shared, gathered: Vec::new(), fundings_since_ms }
+        AccountReader { shared, gathered: Vec::new(), fundings_since_ms, deaf_since_ms: None, up: false }
     }
 
     fn ours(&self, user: &User) -> bool {
@@ -343,11 +348,16 @@ impl AccountReader {
     }
 
     fn fills(&mut self, fills: &UserFills) {
-        // the first message is history: the desk reads it back to its own cursor when the stream is up
-        let history = fills.is_snapshot == Some(true);
+        // The first message is history, which the desk reads for itself back to its own cursor when the stream is up. What fell
+        // into the gap between two connections is passed on as well: a read made right after it may lag behind (sheet 12).
+        let from_ms = match (fills.is_snapshot, self.deaf_since_ms) {
+            (Some(true), Some(deaf)) => deaf.saturating_sub(GAP_MARGIN_MS),
+            (Some(true), None) => u64::MAX,
+            (Some(false) | None, _) => 0,
+        };
         for row in &fills.fills {
             self.shared.mentions.mentioned(row.oid);
-            if history {
+            if row.time < from_ms {
                 continue;
             }
             match fill(&self.shared, row) {
@@ -443,7 +453,8 @@ impl Reader for AccountReader {
     }
 
     async fn health(&mut self, health: StreamHealth) {
-        self.shared.mentions.listen(health == StreamHealth::Up);
+        self.up = health == StreamHealth::Up;
+        self.shared.mentions.listen(self.up);
         let fact = Fact::Stream(Venue::Hyperliquid, StreamKind::Account, health);
         if self.shared.facts.send(fact).await.is_err() {
             warn!(?health, "the account stream's health has no receiver");
@@ -457,5 +468,8 @@ impl Reader for AccountReader {
 
     fn end(&mut self) {
         self.shared.mentions.listen(false);
+        if std::mem::take(&mut self.up) {
+            self.deaf_since_ms = Some((self.shared.clock)().wall_ms);
+        }
     }
 }

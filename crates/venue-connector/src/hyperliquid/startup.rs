@@ -10,7 +10,7 @@ use domain::{Fact, Instrument, Prng, Seed, SpecFault, Usd, Venue};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use wire::hyperliquid::info::{Abstraction, ActiveAssetData, ExtraAgent, InfoRequest, Leverage, Meta, UserRateLimit, UserRole};
 use wire::hyperliquid::sign::Key;
 use wire::hyperliquid::{Address, User};
@@ -464,24 +464,31 @@ struct Crew {
 
 impl Crew {
     fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let alarm = Alarm { name, stop: self.stop.clone(), fell: self.fell.clone() };
+        let alarm = Alarm { name, returned: false, stop: self.stop.clone(), fell: self.fell.clone() };
         self.tasks.spawn(async move {
-            let _alarm = alarm;
             task.await;
+            alarm.returned();
         });
     }
 }
 
-/// Speaks up when it is dropped early, also by a panic.
+/// Speaks up when its task returns unasked or panics, and not when the whole runtime goes down.
 struct Alarm {
     name: &'static str,
+    returned: bool,
     stop: CancellationToken,
     fell: watch::Sender<Option<&'static str>>,
 }
 
+impl Alarm {
+    fn returned(mut self) {
+        self.returned = true;
+    }
+}
+
 impl Drop for Alarm {
     fn drop(&mut self) {
-        if !self.stop.is_cancelled() {
+        if (self.returned || std::thread::panicking()) && !self.stop.is_cancelled() {
             error!(task = self.name, "a task of the connector ended unasked");
             self.fell.send_replace(Some(self.name));
         }
@@ -490,6 +497,18 @@ impl Drop for Alarm {
 
 fn refresh(shared: &Shared, lane: Lane) -> How {
     How { purpose: Purpose::Refresh, lane, timeout: shared.config.timing.read, patience: Duration::ZERO }
+}
+
+/// A poll that found the budget used by more urgent requests is no news.
+fn complain(error: &ReadError, what: &str) {
+    match error {
+        ReadError::Budget { .. } => debug!(%error, what),
+        ReadError::NoAnswer { .. }
+        | ReadError::Throttled { .. }
+        | ReadError::Status { .. }
+        | ReadError::Malformed { .. }
+        | ReadError::Endless { .. } => warn!(%error, what),
+    }
 }
 
 /// Reads the account when no stream delivered it.
@@ -508,7 +527,7 @@ async fn poll_account(shared: Arc<Shared>, stop: CancellationToken) {
                     return;
                 }
             }
-            Err(e) => warn!(error = %e, "the account could not be read"),
+            Err(e) => complain(&e, "the account could not be read"),
         }
     }
 }
@@ -527,7 +546,7 @@ async fn poll_clock(shared: Arc<Shared>, stop: CancellationToken) {
             match reading {
                 Ok(new) if best.is_none_or(|(_, shortest)| new.1 < shortest) => best = Some(new),
                 Ok(_) => {}
-                Err(e) => warn!(error = %e, "the venue's clock could not be read"),
+                Err(e) => complain(&e, "the venue's clock could not be read"),
             }
         }
         // a slow answer says little: its reading can be wrong by half the trip
@@ -562,12 +581,12 @@ async fn poll_rules(shared: Arc<Shared>, stop: CancellationToken) {
                 }
                 told = news;
             }
-            Err(e) => warn!(error = %e, "the markets' rules could not be read"),
+            Err(e) => complain(&e, "the markets' rules could not be read"),
         }
         let request = InfoRequest::UserRateLimit { user: User::from(shared.config.account) };
         match shared.reads.read::<UserRateLimit>(&request, refresh(&shared, Lane::Read)).await {
             Ok(budget) => shared.address.observe(budget.n_requests_used, cap(&budget)),
-            Err(e) => warn!(error = %e, "the address's request budget could not be read"),
+            Err(e) => complain(&e, "the address's request budget could not be read"),
         }
     }
 }

@@ -155,6 +155,7 @@ impl<R: Reader> Link<R> {
     pub(super) async fn run(mut self) {
         let stop = self.stop.clone();
         let mut failures = 0;
+        let mut told: Option<StreamHealth> = None;
         while !stop.is_cancelled() {
             let timing = self.shared.config.timing;
             let wait = backoff(failures, timing.backoff, timing.backoff_max, &mut self.jitter);
@@ -166,7 +167,7 @@ impl<R: Reader> Link<R> {
             let began = Instant::now();
             let end = tokio::select! {
                 () = stop.cancelled() => End::Stopped,
-                end = self.session() => end,
+                end = self.session(&mut told) => end,
             };
             self.reader.end();
             let End::Lost(why) = end else { return };
@@ -174,15 +175,19 @@ impl<R: Reader> Link<R> {
             failures = if lasted >= STABLE { 1 } else { failures + 1 };
             self.shared.counters.reconnect(R::NAME);
             warn!(stream = R::NAME, why, lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX), "stream lost");
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.reader.health(StreamHealth::Down) => {}
+            // a venue that stays away is told once, not at every attempt
+            if told != Some(StreamHealth::Down) {
+                told = Some(StreamHealth::Down);
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = self.reader.health(StreamHealth::Down) => {}
+                }
             }
         }
     }
 
     /// One connection, from the handshake to its end.
-    async fn session(&mut self) -> End {
+    async fn session(&mut self, told: &mut Option<StreamHealth>) -> End {
         let timing = self.shared.config.timing;
         let limits = WebSocketConfig::default().max_message_size(Some(FRAME_MAX)).max_frame_size(Some(FRAME_MAX));
         let url = self.shared.config.ws.as_str();
@@ -244,6 +249,7 @@ impl<R: Reader> Link<R> {
                     if up {
                         info!(stream = R::NAME, "stream up");
                         health = Some(StreamHealth::Up);
+                        *told = health;
                         data = now;
                         self.reader.health(StreamHealth::Up).await;
                     }
@@ -276,6 +282,7 @@ impl<R: Reader> Link<R> {
                     if health == Some(StreamHealth::Up) && (silent || missing.is_some()) {
                         debug!(stream = R::NAME, "stream stale");
                         health = Some(StreamHealth::Stale);
+                        *told = health;
                         self.reader.health(StreamHealth::Stale).await;
                     }
                     if let Some(what) = missing {

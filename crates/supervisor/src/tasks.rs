@@ -48,7 +48,8 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
         Task::Amend { parent, quantity, horizon } => amend(socket, parent, quantity.as_deref(), horizon).await?,
         Task::Kill { level, cause } => {
             post(socket, "/kill", &KillBody { level: stop_level(level), cause }).await?;
-            println!("stopped; the level holds until plimsoll rearm");
+            let doing = if level == Level::Cancel { "; everything at the venue is being cancelled" } else { "" };
+            println!("stopped{doing}; this holds over restarts until plimsoll rearm");
         }
         Task::Rearm { reason } => {
             post(socket, "/rearm", &ReasonBody { reason, instrument: None }).await?;

@@ -60,7 +60,9 @@ pub fn plan_to_spec(raw: &RawParent, rules: &Instrument) -> Result<ParentSpec, V
     let limit_px = raw.limit_price.as_ref().map(|text| {
         let px = plain_decimal(text).and_then(|d| rules.px_exact(d).ok()).filter(|px| rules.allows_px(*px));
         if px.is_none() {
-            faults.add("limit_price", text, format!("a price on the venue's grid (tick {})", rules.tick.normalize()));
+            let near = plain_decimal(text).and_then(|d| rules.px_nearest(d).ok());
+            let step = near.map_or(rules.tick, |px| rules.tick * rust_decimal::Decimal::from(rules.step_at(px)));
+            faults.add("limit_price", text, format!("a price above zero in steps of {}", step.normalize()));
         }
         px.unwrap_or_default()
     });

@@ -59,7 +59,7 @@ async fn f15_a_timeout_after_acceptance_leaves_the_order_alive() {
 #[tokio::test]
 async fn f19_a_withheld_answer_comes_late_but_the_order_is_there_at_once() {
     let venue = Venue::with_book().await;
-    break_with(&venue, FaultOrder::new(Fault::WithheldAck).times(1).delay_ms(700)).await;
+    break_with(&venue, FaultOrder::new(Fault::WithheldAck).times(1).delay_ms(2_000)).await;
     let begun = Instant::now();
     let (answer, seen) = tokio::join!(venue.act(placing()), async {
         while open(&venue).await == 0 {
@@ -68,7 +68,7 @@ async fn f19_a_withheld_answer_comes_late_but_the_order_is_there_at_once() {
         begun.elapsed()
     });
     assert_eq!(statuses(&answer).len(), 1);
-    assert!(begun.elapsed() >= Duration::from_millis(700) && seen < Duration::from_millis(700), "{seen:?}");
+    assert!(begun.elapsed() >= Duration::from_secs(2) && seen < Duration::from_secs(2), "{seen:?}");
 }
 
 #[tokio::test]
@@ -174,20 +174,33 @@ async fn f27_a_post_only_window_takes_post_only_orders_alone() {
 }
 
 #[tokio::test]
-async fn f34_f37_f38_market_faults_show_in_the_contexts() {
+async fn f34_f37_funding_and_oracle_faults_show_in_the_contexts() {
     let venue = Venue::with_book().await;
     let context = async |n: usize| venue.info(json!({ "type": "metaAndAssetCtxs" })).await[1][n].clone();
+    break_with(&venue, FaultOrder::new(Fault::FundingSpike).bps(250).coin("BTC")).await;
+    assert_eq!((context(0).await["funding"].clone(), context(1).await["funding"] == "0.025"), (json!("0.025"), false), "F34");
+    let oracle = async |px: &str| {
+        venue.oracle(px).await;
+        context(0).await["oraclePx"].clone()
+    };
+    assert_eq!(oracle("61000").await, "61000.0");
+    break_with(&venue, FaultOrder::new(Fault::StaleOracle).coin("BTC")).await;
+    assert_eq!(oracle("62000").await, "61000.0", "F37");
+    venue.paper.clear(None).await.expect("runs");
+    assert_eq!(oracle("63000").await, "63000.0");
+    assert_ne!(context(0).await["funding"], "0.025", "the spike is over");
+}
+
+#[tokio::test]
+async fn f38_a_price_shock_moves_the_market_for_good() {
+    let venue = Venue::with_book().await;
     break_with(&venue, FaultOrder::new(Fault::PriceShock).bps(-1_000).coin("BTC")).await;
     let mids = venue.info(json!({ "type": "allMids" })).await;
     let shocked = dec(mids["BTC"].as_str().expect("text"));
     assert!((dec("53800")..=dec("54200")).contains(&shocked), "F38: {shocked}");
-    break_with(&venue, FaultOrder::new(Fault::FundingSpike).bps(250).coin("BTC")).await;
-    assert_eq!((context(0).await["funding"].clone(), context(1).await["funding"] == "0.025"), (json!("0.025"), false), "F34");
-    break_with(&venue, FaultOrder::new(Fault::StaleOracle).coin("BTC")).await;
-    let before = context(0).await["oraclePx"].clone();
-    venue.book(&[("66000", "1")], &[("66010", "1")]).await;
-    assert_eq!(context(0).await["oraclePx"], before, "F37");
-    venue.paper.clear(None).await.expect("runs");
+    venue.book(&[("60000", "1")], &[("60010", "1")]).await;
+    let later = venue.info(json!({ "type": "allMids" })).await;
+    assert_eq!(later["BTC"], mids["BTC"], "what the background says later is shifted alike");
 }
 
 #[tokio::test]

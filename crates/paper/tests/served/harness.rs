@@ -70,6 +70,10 @@ impl Venue {
         self.push(MarketPush { trades: vec![TradePush { side, px: dec(px), sz: dec(sz) }], ..btc() }).await;
     }
 
+    pub async fn oracle(&self, px: &str) {
+        self.push(MarketPush { oracle: Some(dec(px)), ..btc() }).await;
+    }
+
     async fn push(&self, push: MarketPush) {
         self.paper.push(push).await.expect("runs").expect("valid");
     }

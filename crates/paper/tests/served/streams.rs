@@ -132,7 +132,7 @@ async fn posts_read_and_act_over_the_socket() {
 
 #[tokio::test]
 async fn a_socket_to_which_nothing_is_sent_is_dropped() {
-    let limits = VenueLimits { ws_idle: Duration::from_millis(400), ..VenueLimits::unlimited() };
+    let limits = VenueLimits { ws_idle: Duration::from_millis(1_500), ..VenueLimits::unlimited() };
     let venue = Venue::start(PaperSpec { limits, ..still() }).await;
     let mut socket = venue.ws().await;
     assert_eq!(socket.drain().await, Vec::<Value>::new(), "a ping is answered");

@@ -198,4 +198,45 @@ mod tests {
         let expected = BackgroundEvent::Trade { asset: btc.asset, px: Px(618_010), qty: Qty(100), aggressor: Side::Buy };
         assert_eq!(trade, Some(expected), "a buyer's price is raised, as the asks are");
     }
+
+    /// The recorded market through the exchange, over a seam: never crossed, and after the seam nothing of the pass before is left.
+    #[test]
+    fn the_recording_passes_its_seam_in_the_exchange() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/tapes/btcusdt-20240808.tape.gz");
+        let tape = Arc::new(Tape::read(std::fs::File::open(file).expect("committed")).expect("sound"));
+        let listed = universe::listed(tape.first_mid().map(|m| m.round_dp(0))).expect("the table is valid");
+        let universe = Universe::new(&listed);
+        let spec = exchange::ExchangeSpec::hyperliquid(0, listed.iter().map(|l| l.spec.clone()).collect());
+        let mut venue = Exchange::new(spec, Seed(1)).expect("valid");
+        let market = Market::Tape { tape: Arc::clone(&tape), pace: 1_000 };
+        let mut feed = Feed::new(&market, &universe, &listed[..1], Seed(1), 0);
+        let length = tape.header.duration_ms;
+        let mut reference = (Player::new(Arc::clone(&tape)), TapeBook::default(), Vec::new());
+        let start = length - length % 1_000;
+        for now in (0..start).step_by(5_000).chain((start..length + 3_000).step_by(100)) {
+            feed.advance(now, &mut venue);
+            venue.drain_events();
+            let book = venue.book(Asset(0), 10_000).expect("a market");
+            let (bid, ask) = (book.bids.first().expect("bids"), book.asks.first().expect("asks"));
+            assert!(bid.px < ask.px, "{now}: {bid:?} {ask:?}");
+            let (player, expected, beats) = &mut reference;
+            player.advance(now, beats);
+            for beat in beats.drain(..) {
+                match beat {
+                    Beat::Restart(new) => *expected = new,
+                    Beat::Book(changes) => expected.apply(&changes),
+                    Beat::Trades(_) => {}
+                }
+            }
+            // a trade takes from the displayed book until the recording shows another quantity there, so less may be shown,
+            // never more and never a level that is not there
+            for (side, levels) in [(Side::Buy, &book.bids), (Side::Sell, &book.asks)] {
+                let phantom = levels.iter().find(|l| l.qty.0 > expected.qty(side, l.px.0 / 10));
+                assert_eq!(phantom, None, "{side:?} at {now}");
+                let missing = expected.levels(side).count() - levels.len();
+                assert!(missing <= 3, "{missing} levels of {side:?} are missing at {now}");
+            }
+        }
+        assert_eq!(feed.pass(), Some(1));
+    }
 }

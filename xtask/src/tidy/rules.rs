@@ -19,7 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("venue-connector", &["wire", "margin-guard", "domain"]),
     ("chain", &["margin-guard", "domain"]),
     ("paper", &["exchange", "wire", "domain"]),
-    ("lab", &["desk", "exchange", "ledger", "domain"]),
+    ("lab", &["desk", "exchange", "margin-guard", "ledger", "domain"]),
     ("supervisor", EVERY),
     ("tests", EVERY),
     ("xtask", &[]),

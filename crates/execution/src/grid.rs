@@ -72,3 +72,45 @@ impl Grid {
         Px(px.0 + side.sign() * steps * self.step(px))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::margin::MarginTable;
+    use domain::{InstrumentId, MarketStatus, Usd, Venue};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn instrument(sz_decimals: u32, rule: PriceRule) -> Instrument {
+        Instrument {
+            id: InstrumentId::new(Venue::Hyperliquid, "T").unwrap(),
+            venue_asset: 0,
+            tick: Decimal::new(1, 6 - sz_decimals),
+            lot: Decimal::new(1, sz_decimals),
+            price_rule: rule,
+            qty_min: Qty(3),
+            notional_min: Usd::whole(10),
+            leverage_max: 40,
+            margin: MarginTable::flat(40),
+            status: MarketStatus::Open,
+            isolated_only: false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_instrument(sz_decimals in 0_u32..6, px in 1_i64..100_000_000_000, figures in any::<bool>()) {
+            let rule = if figures { PriceRule::SignificantFigures(5) } else { PriceRule::Grid };
+            let instrument = instrument(sz_decimals, rule);
+            let (grid, px) = (Grid::new(&instrument), Px(px));
+            for side in [Side::Buy, Side::Sell] {
+                prop_assert_eq!(grid.inward(px, side), instrument.round_passive(px, side));
+            }
+            prop_assert_eq!(grid.step(px), instrument.step_at(px));
+            let smallest = grid.smallest(px, 0);
+            let enough = |qty: Qty| qty.0 >= 3 && instrument.notional(px, qty) >= Usd::whole(10);
+            prop_assert!(enough(smallest) && !enough(Qty(smallest.0 - 1)));
+            prop_assert!(grid.smallest(px, 1_000) >= smallest);
+        }
+    }
+}

@@ -144,3 +144,57 @@ impl Plan {
 pub(crate) fn lots(qty: i64, share: u64) -> i64 {
     i64::try_from(i128::from(qty) * i128::from(share) / i128::from(ONE)).unwrap_or(qty)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rust_decimal::Decimal;
+
+    use super::*;
+
+    fn shapes() -> impl Strategy<Value = Shape> {
+        prop_oneof![
+            Just(Shape::Even),
+            (proptest::collection::vec(0_u32..1_000, 1..300), 0_u64..86_400_000).prop_map(|(mut curve, wall_ms)| {
+                curve.push(1);
+                Shape::curve(&curve, wall_ms)
+            }),
+            (0_i64..1_000_000, 1_u32..200).prop_map(|(lambda, slices)| {
+                let parameters = [Decimal::new(lambda, 6), Decimal::new(3, 2), Decimal::new(1, 3)];
+                Shape::shortfall(parameters, slices, Span::secs(3_600), Decimal::from(1_000_000))
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn slices_sum_to_the_leg_and_none_is_too_small(
+            shape in shapes(), qty in 1_i64..10_000_000, smallest in 1_i64..2_000, wanted in 1_u32..300, secs in 1_u64..200_000,
+            seed in any::<u64>(),
+        ) {
+            let horizon = Span::secs(secs);
+            let plan = Plan::new(&shape, (qty, smallest), (wanted, horizon), (Seed(seed), ParentId(1), 1));
+            prop_assert!((1..=wanted).contains(&plan.len()));
+            let (mut done, mut last_start) = (0, Span::ZERO);
+            for i in 0..plan.len() {
+                let size = plan.due(i) - done;
+                prop_assert!(size >= smallest.min(qty), "slice {} of {} is {}, at least {}", i, plan.len(), size, smallest);
+                prop_assert!(plan.len() == 1 || size <= plan.size(i) * 12 / 10 + 2, "jitter of a fifth: {} for {}", size, plan.size(i));
+                prop_assert!(plan.starts(i) >= last_start && plan.starts(i) <= plan.ends(i) && plan.ends(i) <= horizon);
+                prop_assert!(plan.started(plan.starts(i), 0) > i, "a slice has started when it starts");
+                prop_assert!(i == 0 || plan.starts(i).0 == 0 || plan.started(Span(plan.starts(i).0 - 1), 0) <= i);
+                (done, last_start) = (plan.due(i), plan.starts(i));
+            }
+            prop_assert_eq!(done, qty);
+        }
+    }
+
+    #[test]
+    fn fewer_slices_when_they_would_be_too_small() {
+        let plan = |qty, smallest| Plan::new(&Shape::Even, (qty, smallest), (100, Span::secs(3_600)), (Seed(1), ParentId(1), 1));
+        assert_eq!(plan(100_000, 10).len(), 100);
+        assert_eq!(plan(95, 10).len(), 9);
+        assert_eq!(plan(19, 10).len(), 1);
+        assert_eq!(plan(5, 10).len(), 1, "a whole position may be closed by less");
+    }
+}

@@ -74,7 +74,7 @@ impl Shape {
     }
 
     /// The curve shrunk by a tenth towards uniform (quant §2.1): a bucket that happened to be empty is not abstained from.
-    fn curve(weights: &[u32], wall_ms: u64) -> Shape {
+    pub(crate) fn curve(weights: &[u32], wall_ms: u64) -> Shape {
         let buckets = weights.len() as u128;
         let sum: u128 = weights.iter().map(|w| u128::from(*w)).sum();
         let mut before = Vec::with_capacity(weights.len() + 1);
@@ -90,7 +90,7 @@ impl Shape {
     /// κ² = λ·σ²·N/η with σ a share of price per √day, N the parent's notional and η the price move, as a share of price,
     /// when the parent's own quantity is traded in one day: Almgren–Chriss in units of the parent and of its price.
     #[expect(clippy::float_arithmetic, reason = "an optimal schedule is a statistic: its shares go back onto the lot grid")]
-    fn shortfall(parameters: [Decimal; 3], slices: u32, horizon: Span, notional: Decimal) -> Shape {
+    pub(crate) fn shortfall(parameters: [Decimal; 3], slices: u32, horizon: Span, notional: Decimal) -> Shape {
         let [lambda, sigma, eta] = parameters.map(|d| d.to_f64().unwrap_or(0.0));
         let problem = Problem {
             quantity: 1.0,
@@ -139,4 +139,45 @@ fn volume_until(before: &[u128], at_ns: u128) -> u128 {
     let at = (position / DAY_NS) as usize;
     let day = before[buckets] * DAY_NS;
     days * day + before[at] * DAY_NS + (before[at + 1] - before[at]) * (position % DAY_NS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Share in millionths after `secs` of `of`.
+    fn at(shape: &Shape, secs: u64, of: u64) -> u64 {
+        (u128::from(shape.share(Span::secs(secs), Span::secs(of))) * 1_000_000 / u128::from(ONE)) as u64
+    }
+
+    #[test]
+    fn a_volume_curve_is_followed_over_midnight_and_for_days() {
+        let hours = |h: u64| h * 3_600;
+        // all volume in the second half of the day, of which a tenth is spread evenly
+        let late = Shape::curve(&[0, 1], 0);
+        assert_eq!(at(&late, hours(12), hours(24)), 49_999, "0.1 shrunk to uniform: half of it in the first half");
+        assert_eq!(at(&late, hours(24), hours(24)), 1_000_000);
+        assert_eq!(at(&late, hours(24), hours(48)), 500_000);
+        let from_noon = Shape::curve(&[0, 1], 12 * 3_600_000);
+        assert_eq!(at(&from_noon, hours(12), hours(24)), 949_999);
+        let flat = Shape::curve(&[7; 288], 5 * 3_600_000);
+        for part in 0..=10 {
+            assert!(at(&flat, part * 360, 3_600).abs_diff(part * 100_000) <= 1);
+        }
+    }
+
+    #[test]
+    fn shortfall_starts_fast_and_without_aversion_is_a_line() {
+        let shape = |lambda: &str| {
+            let parameters = [lambda, "0.03", "0.001"].map(|t| Decimal::from_str_exact(t).unwrap());
+            Shape::shortfall(parameters, 10, Span::secs(86_400), Decimal::from(100_000))
+        };
+        assert_eq!(at(&shape("0"), 43_200, 86_400), 500_000);
+        let urgent = shape("0.001");
+        assert!(at(&urgent, 8_640, 86_400) > 550_000, "{}", at(&urgent, 8_640, 86_400));
+        for shape in [shape("0"), urgent, shape("1")] {
+            let shares: Vec<u64> = (0..=100).map(|i| at(&shape, i * 864, 86_400)).collect();
+            assert!(shares.is_sorted() && shares[0] == 0 && shares[100] == 1_000_000);
+        }
+    }
 }

@@ -116,9 +116,9 @@ impl Body {
         let at = *self.give_up.get_or_insert(now.saturating_add(grace));
         next.at(at, Due::GiveUp);
         let free = self.free();
-        let dust = self.open() == 0 && free < self.smallest_now() && (!self.spec.reduce_only || self.last_obstacle_is_final());
+        let dust = self.open() == 0 && free < self.smallest_ever() && (!self.spec.reduce_only || self.last_obstacle_is_final());
         if dust {
-            self.meet(Obstacle::Small { qty: free, smallest: self.smallest_now() });
+            self.meet(Obstacle::Small { qty: free, smallest: self.smallest_ever() });
         }
         now >= at || dust
     }
@@ -127,9 +127,9 @@ impl Body {
         matches!(self.last_obstacle, Obstacle::Rejected { kind: RejectKind::Malformed | RejectKind::ReduceOnly })
     }
 
-    /// The smallest order at the worst price, so that no smaller one would do anywhere in the band when buying.
-    fn smallest_now(&self) -> i64 {
-        self.grid.smallest(Px(self.arrival.mid_x2 / 2), PLACE_MARGIN_BPS).0
+    /// Below this no order is possible even if the price rose by a tenth since arrival.
+    fn smallest_ever(&self) -> i64 {
+        self.grid.smallest(Px(self.arrival.mid_x2 / 20 * 11), 0).0
     }
 
     /// Proposes to cancel everything that rests, and looks again for what does not yet.
@@ -353,6 +353,7 @@ impl Body {
         let level = self.level(i, now, look, ending, next);
         let free = self.free();
         let (side, placement, deadline) = (self.spec.side, self.spec.placement, self.deadline);
+        let no_take_until = self.no_take_until;
         let (reduce_only, left) = (self.spec.reduce_only, self.spec.qty.0 - self.filled);
         let smallest = self.grid.smallest(look.near_px(), PLACE_MARGIN_BPS).0;
         let (mid_px, best) = (self.mid_px(look), self.grid.inward(Px(self.inside(look.near)), side).0);
@@ -388,7 +389,7 @@ impl Body {
             Level::Pegged => away && settled,
             // at the mid it stays: our own order moves the mid, and following it would be following ourselves
             Level::Mid => order.level < Level::Mid && (mid_px - order.px) * sign > 0,
-            Level::Cross if order.level < Level::Cross => true,
+            Level::Cross if order.level < Level::Cross || (order.tif == Tif::PostOnly && now >= no_take_until) => true,
             // a crossing that rests was priced to trade; it goes only when the market has left it behind and a better price is allowed
             Level::Cross => settled && (best - order.px) * sign > 0,
         };

@@ -336,6 +336,7 @@ impl Worker {
             seed,
         };
         body.begin_leg(0, start.mono, spec.horizon);
+        body.market_status(instrument.status);
         let desk_ms = i64::try_from(start.mono / 1_000_000).unwrap_or(i64::MAX);
         let hot = Hot {
             due: start.mono,
@@ -364,9 +365,10 @@ impl Worker {
         }
     }
 
-    /// New rules of its market: minimum and price grid. Tick and lot must be the same as before.
+    /// New rules of its market: minimum, price grid and whether takers are let in. Tick and lot must be the same as before.
     pub fn set_instrument(&mut self, instrument: &Instrument) {
         self.body.grid = Grid::new(instrument);
+        self.body.market_status(instrument.status);
         self.hot.wake(0, Due::Asked);
     }
 

@@ -1,8 +1,8 @@
 //! The durable part of a parent: what was asked, filled, is out. A replay of the journal calls only what stands here.
 
 use domain::{
-    Arrival, Child, ChildNo, EndPolicy, LiquidityRole, OrderOutcome, ParentSpec, Qty, RejectKind, Schedule, Side, Span,
-    SpecFault, Tif, Usd,
+    Arrival, Child, ChildNo, EndPolicy, LiquidityRole, MarketStatus, OrderOutcome, ParentSpec, Qty, RejectKind, Schedule, Side,
+    Span, SpecFault, Tif, Usd,
 };
 use rust_decimal::Decimal;
 
@@ -19,6 +19,10 @@ impl Body {
         self.children += 1;
         self.back_off.0 = 0;
         self.room = None;
+        // it went on: a pause of whatever kind no longer explains what is left
+        if !matches!(self.last_obstacle, Obstacle::Band { .. } | Obstacle::Guard { .. } | Obstacle::Rejected { .. }) {
+            self.last_obstacle = Obstacle::None;
+        }
         let level = match child.tif {
             Tif::PostOnly => self.first_level(),
             Tif::GoodTilCancel | Tif::ImmediateOrCancel => Level::Cross,
@@ -51,6 +55,18 @@ impl Body {
         };
         self.room = room;
         self.meet(Obstacle::Refused { kind });
+    }
+
+    /// A venue may take post-only orders alone for as long as it says so.
+    pub(super) fn market_status(&mut self, status: MarketStatus) {
+        match status {
+            MarketStatus::PostOnly => self.no_take_until = u64::MAX,
+            MarketStatus::Open | MarketStatus::CancelOnly | MarketStatus::Closed => {
+                if self.no_take_until == u64::MAX {
+                    self.no_take_until = 0;
+                }
+            }
+        }
     }
 
     pub(super) fn event(&mut self, now: u64, no: ChildNo, event: ChildEvent) {
@@ -144,7 +160,7 @@ impl Body {
                 ticket.not_before = now + retry(ticket.misses);
             }
             RejectKind::PostOnlyWindow => {
-                self.no_take_until = now + POST_ONLY_FOR.0;
+                self.no_take_until = self.no_take_until.max(now + POST_ONLY_FOR.0);
                 self.meet(Obstacle::PostOnlyWindow);
             }
             RejectKind::Malformed

@@ -328,6 +328,29 @@ fn a_post_only_window_stops_takers() {
 }
 
 #[test]
+fn a_market_for_post_only_orders_is_not_taken_from_until_it_opens() {
+    let mut worker = start(&ParentSpec { end: EndPolicy::Force, ..twap(10_000, 1, 10) });
+    worker.set_instrument(&Instrument { status: MarketStatus::PostOnly, ..btc() });
+    let mut last = None;
+    for ms in (0..20_000).step_by(100) {
+        for proposal in step(&mut worker, ms, BID, ASK) {
+            match proposal {
+                Proposal::Place(child) => {
+                    assert_eq!(child.tif, Tif::PostOnly);
+                    last = Some(child.no);
+                }
+                Proposal::Cancel(no) => worker.event(stamp(ms), no, ChildEvent::Done(OrderOutcome::Canceled)),
+                Proposal::Ended(_) => panic!("its time is not over"),
+            }
+        }
+    }
+    worker.set_instrument(&btc());
+    assert_eq!(step(&mut worker, 20_100, BID, ASK), [Proposal::Cancel(last.unwrap())]);
+    worker.event(stamp(20_100), last.unwrap(), ChildEvent::Done(OrderOutcome::Canceled));
+    assert_eq!(only(&step(&mut worker, 20_200, BID, ASK)).tif, Tif::ImmediateOrCancel);
+}
+
+#[test]
 fn an_iceberg_shows_no_more_than_its_display() {
     let mut worker = start(&ParentSpec { display: Some(Qty(1_000)), ..twap(10_000, 1, 100) });
     let (mut total, mut sizes, mut last) = (0, Vec::new(), 0);

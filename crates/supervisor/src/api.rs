@@ -3,12 +3,14 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use domain::{Command, CommandReply, InstrumentId, ParentChange, ParentId, SpecFault, StopLevel};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
@@ -72,7 +74,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 ///
 /// # Errors
 /// If the listener fails.
-pub async fn serve(listener: UnixListener, requests: Requests) -> io::Result<()> {
+pub async fn serve(listener: UnixListener, requests: Requests, gate: Arc<AtomicBool>) -> io::Result<()> {
     let router = Router::new()
         .route("/status", get(status))
         .route("/frame", get(frame))
@@ -82,6 +84,7 @@ pub async fn serve(listener: UnixListener, requests: Requests) -> io::Result<()>
         .route("/rearm", post(rearm))
         .route("/unfreeze", post(unfreeze))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_MAX))
+        .layer(axum::Extension(gate))
         .with_state(requests);
     axum::serve(listener, router).await
 }
@@ -146,7 +149,15 @@ async fn change(State(requests): State<Requests>, UrlPath(id): UrlPath<u32>, Jso
     carry(&requests, Command::Change(ParentId(id), change)).await
 }
 
-async fn kill(State(requests): State<Requests>, Json(body): Json<KillBody>) -> Response {
+async fn kill(
+    State(requests): State<Requests>,
+    Extension(gate): Extension<Arc<AtomicBool>>,
+    Json(body): Json<KillBody>,
+) -> Response {
+    if body.level >= StopLevel::Block {
+        // at once: the loop may be waiting for the journal
+        gate.store(true, Ordering::SeqCst);
+    }
     carry(&requests, Command::Kill { level: body.level, cause: body.cause }).await
 }
 

@@ -39,7 +39,8 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     fs::create_dir_all(state_dir).map_err(|e| Failure::other(format!("{}: {e}", state_dir.display())))?;
     let on_screen = args.exit_when_done || std::io::IsTerminal::is_terminal(&std::io::stderr());
     start_logs(&config, on_screen)?;
-    let signals = listen_for_signals()?;
+    let gate = Arc::new(AtomicBool::new(false));
+    let signals = listen_for_signals(&gate)?;
     let target = venue::target(&config, set, file.as_ref()).await?;
     let journal_dir = state_dir.join("journal");
     if let Some(instance) = &target.fresh_venue
@@ -56,13 +57,12 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         Arc::new(move || wall.stamp())
     };
     let started = connect(&config, target, clock, &opened).await?;
-    let gate = Arc::new(AtomicBool::new(false));
     let (desk, effects) = boot_desk(&config, &opened, &started, &wall, &gate)?;
     let (requests_in, requests) = mpsc::channel(api::REQUESTS_MAX);
     let listener =
         api::bind(&config.socket).map_err(|e| Failure::other(format!("the operator socket {}: {e}", config.socket.display())))?;
     info!(socket = %config.socket.display(), journal = %journal_dir.display(), "operator socket open");
-    let door = tokio::spawn(api::serve(listener, requests_in.clone()));
+    let door = tokio::spawn(api::serve(listener, requests_in.clone(), Arc::clone(&gate)));
     let expect = Arc::new(AtomicU32::new(u32::MAX));
     let plan = (args.plan || args.exit_when_done).then(|| {
         let items = remaining_plan(&config.plan, &opened.entries);
@@ -186,7 +186,7 @@ fn start_logs(config: &Checked, on_screen: bool) -> Result<(), Failure> {
     started.map_err(|e| Failure::other(format!("logs: {e}")))
 }
 
-fn listen_for_signals() -> Result<mpsc::Receiver<Signal>, Failure> {
+fn listen_for_signals(gate: &Arc<AtomicBool>) -> Result<mpsc::Receiver<Signal>, Failure> {
     let (to, signals) = mpsc::channel(8);
     let kinds = [
         (SignalKind::terminate(), Signal::Stop),
@@ -195,8 +195,18 @@ fn listen_for_signals() -> Result<mpsc::Receiver<Signal>, Failure> {
     ];
     for (kind, what) in kinds {
         let mut stream = signal(kind).map_err(|e| Failure::other(format!("signals: {e}")))?;
-        let to = to.clone();
-        tokio::spawn(async move { while stream.recv().await.is_some() && to.send(what).await.is_ok() {} });
+        let (to, gate) = (to.clone(), Arc::clone(gate));
+        tokio::spawn(async move {
+            while stream.recv().await.is_some() {
+                if what == Signal::Cancel {
+                    // here and not in the loop, which may be waiting for the journal
+                    gate.store(true, Ordering::SeqCst);
+                }
+                if to.send(what).await.is_err() {
+                    break;
+                }
+            }
+        });
     }
     Ok(signals)
 }

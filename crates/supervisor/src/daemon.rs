@@ -271,11 +271,6 @@ impl Loop {
     fn take_request(&mut self, request: Request) -> Option<Fact> {
         match request {
             Request::Command(command, reply) => {
-                if let Command::Kill { level, .. } = &command
-                    && *level >= StopLevel::Block
-                {
-                    self.parts.gate.store(true, Ordering::SeqCst);
-                }
                 self.next_asker += 1;
                 self.askers.insert(self.next_asker, reply);
                 Some(Fact::Command(self.next_asker, command))

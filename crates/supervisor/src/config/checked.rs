@@ -1,7 +1,7 @@
 //! What the configuration means: every default, every bound, and the plain words of `plimsoll check`.
 
 use std::fmt::Write as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use desk::ForeignPolicy;
@@ -317,22 +317,6 @@ impl Checked {
     }
 }
 
-/// `path` seen from `base`, without steps up that a step down before them undoes.
-fn resolve(base: &Path, path: &str) -> PathBuf {
-    let mut whole = PathBuf::new();
-    for part in base.join(path).components() {
-        let undone = matches!(whole.components().next_back(), Some(Component::Normal(_)));
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if undone => {
-                whole.pop();
-            }
-            other => whole.push(other),
-        }
-    }
-    whole
-}
-
 struct DaemonPart {
     state_dir: PathBuf,
     socket: PathBuf,
@@ -348,9 +332,9 @@ fn check_daemon(faults: &mut Faults, raw: &RawDaemon, base: &Path) -> DaemonPart
     const LOGS: &[(&str, LogStyle)] = &[("auto", LogStyle::Auto), ("human", LogStyle::Human), ("json", LogStyle::Json)];
     const FOREIGN: &[(&str, ForeignPolicy)] = &[("freeze", ForeignPolicy::Freeze), ("report", ForeignPolicy::Report)];
     faults.unknown("daemon", &raw.unknown);
-    let state_dir = resolve(base, raw.state_dir.as_ref().map_or("../var/plimsoll", |s| &s.0));
+    let state_dir = base.join(raw.state_dir.as_ref().map_or("../var/plimsoll", |s| &s.0));
     DaemonPart {
-        socket: raw.socket.as_ref().map_or_else(|| state_dir.join("plimsoll.sock"), |s| resolve(base, &s.0)),
+        socket: raw.socket.as_ref().map_or_else(|| state_dir.join("plimsoll.sock"), |s| base.join(&s.0)),
         log: faults.read("daemon.log", raw.log.as_ref(), LogStyle::Auto, "auto, human or json", word(LOGS)),
         seed: Seed(faults.read("daemon.seed", raw.seed.as_ref(), 1, "a whole number from 0", |t| t.parse().ok())),
         foreign: faults.read("daemon.foreign", raw.foreign.as_ref(), ForeignPolicy::Freeze, "freeze or report", word(FOREIGN)),
@@ -379,7 +363,7 @@ fn check_paper(faults: &mut Faults, raw: &RawPaper, base: &Path) -> PaperPart {
     let market = match &raw.tape {
         None => PaperMarket::Synthetic,
         Some(Scalar(name)) => {
-            let file = resolve(base, name);
+            let file = base.join(name);
             if !file.is_file() {
                 faults.add("paper.tape", name, format!("an existing file; {} is not there", file.display()));
             }
@@ -524,7 +508,7 @@ fn check_external(faults: &mut Faults, raw: &RawHyperliquid, base: &Path, networ
     );
     let key_file =
         faults.needed(&at("key_file"), raw.key_file.as_ref(), "the path of an existing file with the agent's key", |t| {
-            Some(resolve(base, t)).filter(|path| path.is_file())
+            Some(base.join(t)).filter(|path| path.is_file())
         });
     Endpoint::External {
         http: http.unwrap_or_default(),

@@ -45,7 +45,8 @@ pub trait OrderPort: Send + Sync {
     fn cancel(&self, orders: Vec<CancelRequest>) -> impl Future<Output = ()> + Send;
 
     /// The kill path: reads all open orders of the account and cancels them, foreign ones included, until the venue shows
-    /// none twice, at least two seconds apart, or `deadline` passes. `instruments` limits it; empty means every market.
+    /// none twice, at least two seconds apart, or `deadline` passes. A look counts only when no placement is under way and none
+    /// without an answer can still land. `instruments` limits it; empty means every market.
     ///
     /// # Errors
     /// If at the deadline the venue has not been seen empty twice. The error says what is left.

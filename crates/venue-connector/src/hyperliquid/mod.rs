@@ -18,7 +18,8 @@ mod startup;
 mod stream;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::{ClientKey, Fact, Instrument, InstrumentId, OrderReport, Prng, VenueOrderId, VenueSnapshot};
@@ -94,6 +95,8 @@ pub(crate) struct Shared {
     sink: MarketSink,
     mentions: account::Mentions,
     posts: orders::Posts,
+    landing: orders::Landing,
+    gate_closed: Arc<AtomicBool>,
     /// Nonces whose burn got no answer: a later "duplicate" does not say whose it was.
     burns_lost: Mutex<BTreeSet<u64>>,
     /// The newest account that was delivered: when, and of which venue time.
@@ -162,6 +165,17 @@ impl Connector {
     #[must_use]
     pub fn gauges(&self) -> Gauges {
         self.shared.gauges()
+    }
+
+    /// Closes the gate: from the moment this returns no order is handed to a connection; each is answered as rejected, "not
+    /// sent". What was handed over before is not called back. Cancels, burns and reads go on.
+    pub fn close_gate(&self) {
+        self.shared.gate_closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Opens the gate again.
+    pub fn open_gate(&self) {
+        self.shared.gate_closed.store(false, Ordering::SeqCst);
     }
 
     /// Waits until one of the connector's tasks ends without having been told to, which is a fault of the program: the daemon

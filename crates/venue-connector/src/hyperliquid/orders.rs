@@ -4,6 +4,9 @@ mod cancel;
 mod outcome;
 mod post;
 
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::{Expiry, Fact, InstrumentId, Intent, Reject, RejectKind, SendOutcome, VenueOrderId};
@@ -57,7 +60,7 @@ async fn place_action(shared: &Shared, intents: Vec<Intent>) {
             Err(reject) => vec![SendOutcome::Rejected(reject); intents.len()],
             Ok(expires) => {
                 let action = Action::Order(Order { orders: requests, grouping: Grouping::Na, builder: None });
-                outcomes(&intents, send_order(shared, &action, intents[0].nonce, expires).await)
+                send_order(shared, &intents, &action, expires).await
             }
         };
         report(shared, intents.into_iter().zip(outcomes)).await;
@@ -73,7 +76,7 @@ pub(super) async fn modify(shared: &Shared, order: VenueOrderId, to: Released) {
 async fn replace(shared: &Shared, order: VenueOrderId, to: Intent) {
     let (intents, requests, unfit) = encode(shared, vec![to]);
     report(shared, unfit).await;
-    let (Some(intent), Some(request)) = (intents.first(), requests.into_iter().next()) else { return };
+    let Some(request) = requests.into_iter().next() else { return };
     let outcomes = match (admit(shared, &intents), order) {
         (Err(reject), _) => vec![SendOutcome::Rejected(reject)],
         (Ok(_), VenueOrderId::Text(text)) => {
@@ -83,7 +86,7 @@ async fn replace(shared: &Shared, order: VenueOrderId, to: Intent) {
             // the batch form answers with the new order's number; the single one does not
             let replacement = Replacement { oid: OrderRef::Oid(oid), order: request };
             let action = Action::BatchModify(BatchModify { modifies: vec![replacement], always_place: false });
-            outcomes(&intents, send_order(shared, &action, intent.nonce, expires).await)
+            send_order(shared, &intents, &action, expires).await
         }
     };
     report(shared, intents.into_iter().zip(outcomes)).await;
@@ -159,18 +162,77 @@ fn not_sent(kind: RejectKind, text: String) -> SendOutcome {
     SendOutcome::Rejected(Reject { kind, text: format!("not sent: {text}") })
 }
 
-/// Signs and sends an action that carries orders, by the configured route.
-async fn send_order(shared: &Shared, action: &Action, nonce: u64, expires: u64) -> Result<Answer, Failure> {
+/// Signs and sends the one action that carries `intents`, by the configured route.
+async fn send_order(shared: &Shared, intents: &[Intent], action: &Action, expires: u64) -> Vec<SendOutcome> {
+    let Some(nonce) = intents.first().map(|i| i.nonce) else { return Vec::new() };
     let mut scratch = Scratch::default();
-    let body = sign(shared, action, nonce, Some(expires), &mut scratch)?;
+    let body = match sign(shared, action, nonce, Some(expires), &mut scratch) {
+        Ok(body) => body,
+        Err(failure) => return outcomes(intents, Err(failure)),
+    };
+    // the last look before it is handed to a connection (I20)
+    if shared.gate_closed.load(Ordering::SeqCst) {
+        return vec![not_sent(RejectKind::Other, "the gate is closed".to_owned()); intents.len()];
+    }
+    shared.landing.under_way(nonce, expires);
     add(&shared.counters.orders_sent, action.items());
     let deadline = shared.config.timing.place;
-    if shared.config.order_route == OrderRoute::Ws
-        && let Some(reply) = shared.posts.send(body, deadline).await
-    {
-        return reply;
+    let posted = match shared.config.order_route {
+        OrderRoute::Ws => shared.posts.send(body, deadline).await,
+        OrderRoute::Http => None,
+    };
+    let reply = match posted {
+        Some(reply) => reply,
+        None if shared.gate_closed.load(Ordering::SeqCst) => {
+            Err(Failure::NotSent("the gate closed before it could be written".to_owned()))
+        }
+        None => outcome::read_reply(shared.reads.http.exchange(Lane::Order, body.to_vec(), deadline).await),
+    };
+    let outcomes = outcomes(intents, reply);
+    if !outcomes.iter().any(|o| matches!(o, SendOutcome::Unknown(_))) {
+        shared.landing.settled(nonce);
     }
-    outcome::read_reply(shared.reads.http.exchange(Lane::Order, body.to_vec(), deadline).await)
+    outcomes
+}
+
+/// Actions that may still put orders into the book: under way, or without a usable answer and not expired. While there are any,
+/// an empty book proves nothing.
+#[derive(Debug, Default)]
+pub(super) struct Landing {
+    /// Nonce and expiry.
+    open: Mutex<BTreeMap<u64, u64>>,
+}
+
+/// Block time may trail the clock that the offset was read from.
+const LANDING_SLACK_MS: u64 = 1_000;
+
+impl Landing {
+    fn under_way(&self, nonce: u64, expires: u64) {
+        self.lock().insert(nonce, expires);
+    }
+
+    fn settled(&self, nonce: u64) {
+        self.lock().remove(&nonce);
+    }
+
+    /// How many there are at this venue time.
+    fn at(&self, venue_ms: u64) -> usize {
+        let mut open = self.lock();
+        open.retain(|_, expires| expires.saturating_add(LANDING_SLACK_MS) >= venue_ms);
+        open.len()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, u64>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// The venue's time by our clock and the last reading of its offset, UTC milliseconds.
+    fn venue_now_ms(&self) -> u64 {
+        let offset = self.counters.clock_offset_ms.load(Ordering::Relaxed);
+        (self.clock)().wall_ms.saturating_add_signed(offset)
+    }
 }
 
 /// Signs what the connector does of its own accord and sends it.
@@ -278,6 +340,7 @@ pub(super) async fn burn(shared: &Shared, nonce: u64) -> Result<bool, BurnError>
     match send_own(shared, Lane::Cancel, &Action::Noop, nonce, shared.config.timing.cancel_attempt).await {
         Ok(Answer::Ok(Response::Default)) => {
             shared.burns_lost().remove(&nonce);
+            shared.landing.settled(nonce);
             Ok(true)
         }
         Ok(Answer::Err(text)) if classify::duplicate_nonce(&text) => {
@@ -302,7 +365,7 @@ pub(super) async fn burn(shared: &Shared, nonce: u64) -> Result<bool, BurnError>
 
 impl Shared {
     fn burns_lost(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeSet<u64>> {
-        self.burns_lost.lock().unwrap_or_else(super::PoisonError::into_inner)
+        self.burns_lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn burn_lost(&self, nonce: u64) {

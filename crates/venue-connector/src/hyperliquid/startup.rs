@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::{Fact, Instrument, Prng, Seed, SpecFault, Usd, Venue};
@@ -229,7 +229,8 @@ pub(super) async fn start(config: Config, key: Key, clock: Clock, jitter: Prng, 
     let venue_now = now.wall_ms.saturating_add_signed(clock_offset_ms);
     let (sink, market) = market_feed(Venue::Hyperliquid);
     let (facts, account) = mpsc::channel(FACTS_MAX);
-    let (posts, post_reader) = orders::posts(Arc::clone(&counters));
+    let gate_closed = Arc::new(AtomicBool::new(false));
+    let (posts, post_reader) = orders::posts(Arc::clone(&counters), Arc::clone(&gate_closed));
     let shared = Arc::new(Shared {
         key,
         signer,
@@ -243,6 +244,8 @@ pub(super) async fn start(config: Config, key: Key, clock: Clock, jitter: Prng, 
         sink,
         mentions: account::Mentions::default(),
         posts,
+        landing: orders::Landing::default(),
+        gate_closed,
         burns_lost: std::sync::Mutex::default(),
         account_seen: std::sync::Mutex::default(),
         config,

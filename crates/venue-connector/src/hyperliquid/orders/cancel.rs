@@ -254,8 +254,16 @@ pub(in crate::hyperliquid) async fn sweep(
                 report.reads += 1;
                 let targets = targets(shared, instruments, &rows);
                 left = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+                let pause = shared.config.timing.sweep_pause;
+                let landing = shared.landing.at(shared.venue_now_ms());
+                if targets.is_empty() && landing > 0 {
+                    // an order that is on its way could be in the book a moment after this look
+                    last = format!("{landing} placements without an answer may still land");
+                    empty_at = None;
+                    tokio::time::sleep(pause.min(remaining)).await;
+                    continue;
+                }
                 if targets.is_empty() {
-                    let pause = shared.config.timing.sweep_pause;
                     match empty_at {
                         Some(first) if first.elapsed() >= pause => {
                             report.took = began.elapsed();

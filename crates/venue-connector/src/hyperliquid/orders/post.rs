@@ -48,13 +48,14 @@ pub(in crate::hyperliquid) struct PostReader {
     waiting: Mutex<BTreeMap<u64, oneshot::Sender<Reply>>>,
     up: Arc<AtomicBool>,
     counters: Arc<Counters>,
+    gate_closed: Arc<AtomicBool>,
 }
 
-pub(in crate::hyperliquid) fn posts(counters: Arc<Counters>) -> (Posts, PostReader) {
+pub(in crate::hyperliquid) fn posts(counters: Arc<Counters>, gate_closed: Arc<AtomicBool>) -> (Posts, PostReader) {
     let (out, queue) = mpsc::channel(IN_FLIGHT_MAX);
     let up = Arc::new(AtomicBool::new(false));
     let posts = Posts { out, up: Arc::clone(&up), next: AtomicU64::new(1) };
-    (posts, PostReader { queue, waiting: Mutex::new(BTreeMap::new()), up, counters })
+    (posts, PostReader { queue, waiting: Mutex::new(BTreeMap::new()), up, counters, gate_closed })
 }
 
 impl Posts {
@@ -162,7 +163,7 @@ impl Reader for PostReader {
             }
             let mut waiting = self.waiting();
             waiting.retain(|_, reply| !reply.is_closed());
-            if waiting.len() >= IN_FLIGHT_MAX {
+            if waiting.len() >= IN_FLIGHT_MAX || self.gate_closed.load(Ordering::SeqCst) {
                 drop(waiting);
                 drop(out.reply.send(Reply::NotWritten));
                 continue;

@@ -383,6 +383,50 @@ async fn a_sweep_that_cannot_finish_says_what_is_left() {
 }
 
 #[tokio::test]
+async fn a_sweep_waits_for_what_may_still_land() {
+    let venue = Stub::serve().await;
+    let started = stub::start(config(&venue)).await;
+    venue.next(Kind::Order, Reply::Status(502, "bad gateway"));
+    let mut late = intent(1, wall_ms() & !1);
+    late.expiry = Expiry::AtMs(wall_ms() + 30_000);
+    place(&started, vec![late]).await;
+    // the venue shows nothing, but the order has half a minute left to appear
+    let early = started.connector.sweep(&[], Duration::from_millis(500)).await;
+    assert!(early.as_ref().is_err_and(|e| e.left == 0 && e.last.contains("may still land")), "{early:?}");
+    // once its nonce is burnt it cannot
+    assert_eq!(started.connector.burn_nonce(late.nonce).await, Ok(true));
+    let swept = started.connector.sweep(&[], Duration::from_secs(10)).await;
+    assert!(swept.as_ref().is_ok_and(|s| s.reads >= 2), "{swept:?}");
+    // and after its expiry neither
+    venue.next(Kind::Order, Reply::Hang);
+    let mut short = intent(2, wall_ms() & !1);
+    short.expiry = Expiry::AtMs(wall_ms() + 1_200);
+    place(&started, vec![short]).await;
+    let swept = started.connector.sweep(&[], Duration::from_secs(10)).await;
+    assert!(swept.is_ok(), "{swept:?}");
+    assert!(wall_ms() > venue.requests().last().and_then(|r| r.signed.expires_after).unwrap_or(u64::MAX));
+}
+
+#[tokio::test]
+async fn i20_nothing_leaves_through_a_closed_gate_but_cancels() {
+    for route in [OrderRoute::Http, OrderRoute::Ws] {
+        let venue = Stub::serve().await;
+        let mut config = config(&venue);
+        config.order_route = route;
+        let mut started = stub::start(config).await;
+        started.connector.close_gate();
+        place(&started, vec![intent(1, wall_ms() & !1)]).await;
+        assert!(matches!(sent(&mut started, 1).await, SendOutcome::Rejected(r) if r.text == "not sent: the gate is closed"));
+        started.connector.cancel(vec![cancel_of(2, Some(5))]).await;
+        assert!(answered(&mut started, 2).await);
+        assert_eq!(venue.actions().len(), 1);
+        started.connector.open_gate();
+        place(&started, vec![intent(3, (wall_ms() & !1) + 2)]).await;
+        assert!(matches!(sent(&mut started, 3).await, SendOutcome::Acked { .. }));
+    }
+}
+
+#[tokio::test]
 async fn posts_carry_orders_and_fall_back() {
     let venue = Stub::serve().await;
     let mut config = config(&venue);

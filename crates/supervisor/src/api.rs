@@ -4,7 +4,6 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
@@ -18,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{RawParent, plan_to_spec};
 use crate::daemon::{Request, View};
+use crate::gate::Gate;
 use crate::live::Frame;
 
 /// Requests waiting for the loop.
@@ -74,7 +74,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 ///
 /// # Errors
 /// If the listener fails.
-pub async fn serve(listener: UnixListener, requests: Requests, gate: Arc<AtomicBool>) -> io::Result<()> {
+pub async fn serve(listener: UnixListener, requests: Requests, gate: Arc<Gate>) -> io::Result<()> {
     let router = Router::new()
         .route("/status", get(status))
         .route("/frame", get(frame))
@@ -149,14 +149,10 @@ async fn change(State(requests): State<Requests>, UrlPath(id): UrlPath<u32>, Jso
     carry(&requests, Command::Change(ParentId(id), change)).await
 }
 
-async fn kill(
-    State(requests): State<Requests>,
-    Extension(gate): Extension<Arc<AtomicBool>>,
-    Json(body): Json<KillBody>,
-) -> Response {
+async fn kill(State(requests): State<Requests>, Extension(gate): Extension<Arc<Gate>>, Json(body): Json<KillBody>) -> Response {
     if body.level >= StopLevel::Block {
         // at once: the loop may be waiting for the journal
-        gate.store(true, Ordering::SeqCst);
+        gate.close();
     }
     carry(&requests, Command::Kill { level: body.level, cause: body.cause }).await
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use desk::{Desk, DeskConfig, Effect, Tenure};
@@ -21,6 +21,7 @@ use venue_connector::hyperliquid::{Config, Connector, Resume, Started};
 use crate::cli::RunArgs;
 use crate::config::{Checked, Endpoint, LogStyle, RawParent};
 use crate::daemon::{self, Exit, Parts, Request, Signal};
+use crate::gate::Gate;
 use crate::live::{Frame, Live};
 use crate::wall::Wall;
 use crate::{Failure, api, embedded, exit, venue};
@@ -39,7 +40,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     fs::create_dir_all(state_dir).map_err(|e| Failure::other(format!("{}: {e}", state_dir.display())))?;
     let on_screen = args.exit_when_done || std::io::IsTerminal::is_terminal(&std::io::stderr());
     start_logs(&config, on_screen)?;
-    let gate = Arc::new(AtomicBool::new(false));
+    let gate = Arc::new(Gate::default());
     let signals = listen_for_signals(&gate)?;
     let target = venue::target(&config, set, file.as_ref()).await?;
     let journal_dir = state_dir.join("journal");
@@ -57,6 +58,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         Arc::new(move || wall.stamp())
     };
     let started = connect(&config, target, clock, &opened).await?;
+    gate.govern(started.connector.clone());
     let (desk, effects) = boot_desk(&config, &opened, &started, &wall, &gate)?;
     let (requests_in, requests) = mpsc::channel(api::REQUESTS_MAX);
     let listener =
@@ -186,7 +188,7 @@ fn start_logs(config: &Checked, on_screen: bool) -> Result<(), Failure> {
     started.map_err(|e| Failure::other(format!("logs: {e}")))
 }
 
-fn listen_for_signals(gate: &Arc<AtomicBool>) -> Result<mpsc::Receiver<Signal>, Failure> {
+fn listen_for_signals(gate: &Arc<Gate>) -> Result<mpsc::Receiver<Signal>, Failure> {
     let (to, signals) = mpsc::channel(8);
     let kinds = [
         (SignalKind::terminate(), Signal::Stop),
@@ -200,7 +202,7 @@ fn listen_for_signals(gate: &Arc<AtomicBool>) -> Result<mpsc::Receiver<Signal>, 
             while stream.recv().await.is_some() {
                 if what == Signal::Cancel {
                     // here and not in the loop, which may be waiting for the journal
-                    gate.store(true, Ordering::SeqCst);
+                    gate.close();
                 }
                 if to.send(what).await.is_err() {
                     break;
@@ -260,7 +262,7 @@ fn boot_desk(
     opened: &Opened,
     started: &Started,
     wall: &Wall,
-    gate: &AtomicBool,
+    gate: &Gate,
 ) -> Result<(Desk, Vec<Effect>), Failure> {
     let desk_config = DeskConfig {
         venues: vec![Venue::Hyperliquid],
@@ -288,7 +290,7 @@ fn boot_desk(
     }
     desk.apply(wall.stamp(), &facts, &mut effects);
     if desk.books().stop >= StopLevel::Block {
-        gate.store(true, Ordering::SeqCst);
+        gate.close();
         error!("stopped since before this start ({}): plimsoll rearm --reason … lets it trade again", desk.books().stop_cause);
     }
     Ok((desk, effects))
@@ -364,8 +366,8 @@ async fn draw(requests: mpsc::Sender<Request>, mut live: Live) -> Live {
 }
 
 /// A panic of the loop: nothing may be placed any more, everything is cancelled, and the next start is latched.
-async fn panicked(e: &tokio::task::JoinError, gate: &AtomicBool, journal_dir: &Path, connector: &Connector) -> Failure {
-    gate.store(true, Ordering::SeqCst);
+async fn panicked(e: &tokio::task::JoinError, gate: &Gate, journal_dir: &Path, connector: &Connector) -> Failure {
+    gate.close();
     error!("the daemon's loop panicked: {e}");
     if let Err(e) = journal::latch_set(journal_dir, StopLevel::Cancel, "the daemon's loop panicked") {
         error!("the latch file could not be written: {e}");

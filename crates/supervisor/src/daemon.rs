@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use desk::{Books, Cancel, Desk, Effect, Severity, Status};
@@ -27,6 +27,7 @@ use tracing::{error, info, warn};
 use venue_connector::hyperliquid::Connector;
 use venue_connector::{CancelRequest, MarketFeed, OrderPort};
 
+use crate::gate::Gate;
 use crate::wall::Wall;
 
 /// Groups waiting for the journal. At one flush of a few milliseconds each this is seconds of work; beyond it the desk waits.
@@ -85,7 +86,7 @@ pub struct Parts {
     /// The clock.
     pub wall: Arc<Wall>,
     /// Closed means that nothing may be placed any more, whatever the desk still thinks.
-    pub gate: Arc<AtomicBool>,
+    pub gate: Arc<Gate>,
     /// Requests of operators.
     pub requests: mpsc::Receiver<Request>,
     /// Signals.
@@ -257,7 +258,7 @@ impl Loop {
     }
 
     fn kill(&mut self, cause: &str) -> Fact {
-        self.parts.gate.store(true, Ordering::SeqCst);
+        self.parts.gate.close();
         self.next_asker += 1;
         Fact::Command(self.next_asker, Command::Kill { level: StopLevel::Cancel, cause: cause.to_owned() })
     }
@@ -318,7 +319,7 @@ impl Loop {
             self.tasks.spawn(async move { connector.cancel(cancels).await });
         }
         if rearmed {
-            self.parts.gate.store(false, Ordering::SeqCst);
+            self.parts.gate.open();
         }
         let empty = group.entries.is_empty() && group.cleared.is_empty() && group.replies.is_empty();
         if !empty && self.groups.send(group).await.is_err() {
@@ -391,7 +392,7 @@ struct WriteHalf {
     journal: Journal,
     journal_dir: PathBuf,
     connector: Connector,
-    gate: Arc<AtomicBool>,
+    gate: Arc<Gate>,
     answers: mpsc::Sender<Fact>,
     broken: mpsc::Sender<String>,
 }
@@ -426,7 +427,7 @@ async fn write_groups(mut this: WriteHalf) {
         let released = match release(whole.cleared, whole.entries, &this.journal).await {
             Ok(released) => released,
             Err(e) => {
-                this.gate.store(true, Ordering::SeqCst);
+                this.gate.close();
                 error!("the journal failed, so nothing more may be placed: {}", chain(&e));
                 if this.broken.send(chain(&e)).await.is_err() {
                     warn!("the loop left before it heard of the journal's failure");
@@ -442,7 +443,7 @@ async fn write_groups(mut this: WriteHalf) {
         if released.is_empty() {
             continue;
         }
-        if this.gate.load(Ordering::SeqCst) {
+        if this.gate.is_closed() {
             let answers = this.answers.clone();
             // not awaited: the loop may itself be waiting for room in the group queue
             tasks.spawn(async move {

@@ -10,6 +10,7 @@ mod client;
 mod config;
 mod daemon;
 mod embedded;
+mod gate;
 mod live;
 mod tasks;
 mod venue;

@@ -98,6 +98,8 @@ pub struct Timing {
     pub backoff: Duration,
     /// Longest wait between two connections.
     pub backoff_max: Duration,
+    /// Wait after a 429 before a start-up check is made again.
+    pub throttled: Duration,
     /// The account is read when no stream delivered it for this long.
     pub account_poll: Duration,
     /// The venue's clock is read this often.
@@ -125,6 +127,7 @@ impl Default for Timing {
             mention: Duration::from_secs(5),
             backoff: Duration::from_millis(250),
             backoff_max: Duration::from_secs(30),
+            throttled: Duration::from_secs(5),
             account_poll: Duration::from_secs(2),
             clock_poll: Duration::from_secs(30),
             rules_poll: Duration::from_secs(60),

@@ -436,6 +436,10 @@ pub(super) async fn prove(shared: &Shared) -> Result<(), ProofError> {
         Ok(Answer::Ok(Response::Default)) => Ok(()),
         Ok(Answer::Err(text)) => Err(ProofError::Refused(text)),
         Ok(Answer::Ok(other)) => Err(ProofError::NoAnswer(format!("unexpected answer {other:?}"))),
+        Err(Failure::Lost { lost: domain::Lost::Throttled, .. }) => {
+            add(&shared.counters.throttled, 1);
+            Err(ProofError::Throttled)
+        }
         Err(failure) => Err(ProofError::NoAnswer(failure.to_string())),
     }
 }
@@ -444,6 +448,7 @@ pub(super) async fn prove(shared: &Shared) -> Result<(), ProofError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ProofError {
     Refused(String),
+    Throttled,
     NoAnswer(String),
 }
 

@@ -7,11 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::{Fact, Instrument, Prng, Seed, SpecFault, Usd, Venue};
+use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
-use wire::hyperliquid::info::{Abstraction, ActiveAssetData, ExtraAgent, InfoRequest, Leverage, Meta, UserRateLimit, UserRole};
+use wire::hyperliquid::info::{
+    Abstraction, ActiveAssetData, ExchangeStatus, ExtraAgent, InfoRequest, Leverage, Meta, UserRateLimit, UserRole,
+};
 use wire::hyperliquid::sign::Key;
 use wire::hyperliquid::{Address, User};
 
@@ -206,7 +210,8 @@ pub(super) async fn start(config: Config, key: Key, clock: Clock, jitter: Prng, 
     let timeout = config.timing.read;
     let how = How { purpose: Purpose::Recover, lane: Lane::Read, timeout, patience: START_PATIENCE };
 
-    let clock_offset_ms = clock_offset(&reads, how).await?;
+    let venue = Patient { reads: &reads, how, pause: config.timing.throttled, until: Instant::now() + START_PATIENCE };
+    let clock_offset_ms = clock_offset(&venue).await?;
     counters.clock_offset_ms.store(clock_offset_ms, Ordering::Relaxed);
     let mut warnings = Vec::new();
     if clock_offset_ms.abs() > OFFSET_ALARM_MS {
@@ -215,15 +220,15 @@ pub(super) async fn start(config: Config, key: Key, clock: Clock, jitter: Prng, 
         ));
     }
 
-    let meta: Meta = reads.read(&InfoRequest::Meta { dex: None }, how).await?;
+    let meta: Meta = venue.read(&InfoRequest::Meta { dex: None }).await?;
     let (traded, others) = split_markets(&config, &meta, &counters)?;
     let signer = key.address();
-    let (role, agent_valid_until_ms) = identities(&reads, how, &config, signer, (clock)().wall_ms, &mut warnings).await?;
-    let mode: Abstraction = reads.read(&InfoRequest::UserAbstraction { user: User::from(config.account) }, how).await?;
+    let (role, agent_valid_until_ms) = identities(&venue, &config, signer, (clock)().wall_ms, &mut warnings).await?;
+    let mode: Abstraction = venue.read(&InfoRequest::UserAbstraction { user: User::from(config.account) }).await?;
     if !mode.separate_balances() {
         return Err(StartError::AccountMode { account: config.account, mode: mode.word().to_owned() });
     }
-    let budget: UserRateLimit = reads.read(&InfoRequest::UserRateLimit { user: User::from(config.account) }, how).await?;
+    let budget: UserRateLimit = venue.read(&InfoRequest::UserRateLimit { user: User::from(config.account) }).await?;
 
     let now = (clock)();
     let venue_now = now.wall_ms.saturating_add_signed(clock_offset_ms);
@@ -251,10 +256,7 @@ pub(super) async fn start(config: Config, key: Key, clock: Clock, jitter: Prng, 
         config,
     });
     if shared.config.prove_key {
-        orders::prove(&shared).await.map_err(|e| match e {
-            ProofError::Refused(text) => StartError::KeyRefused { text },
-            ProofError::NoAnswer(why) => StartError::KeyUnproven { why },
-        })?;
+        prove(&shared, Instant::now() + START_PATIENCE).await?;
     }
     set_leverages(&shared, how).await?;
     for traded in traded.iter().filter(|i| i.status != domain::MarketStatus::Open) {
@@ -269,11 +271,50 @@ pub(super) async fn start(config: Config, key: Key, clock: Clock, jitter: Prng, 
     Ok(Started { connector, instruments: traded, others, market, account, report })
 }
 
+/// Reads that wait out a 429: after a few quick restarts the minute's weight is gone, and the next minute has it again.
+struct Patient<'a> {
+    reads: &'a Reads,
+    how: How,
+    pause: Duration,
+    until: Instant,
+}
+
+impl Patient<'_> {
+    async fn read<T: DeserializeOwned>(&self, request: &InfoRequest) -> Result<T, ReadError> {
+        loop {
+            match self.reads.read(request, self.how).await {
+                Err(error @ ReadError::Throttled { .. }) if Instant::now() + self.pause < self.until => {
+                    warn!(%error, "waiting for the venue's next minute");
+                    tokio::time::sleep(self.pause).await;
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+/// An action without effect, which the venue takes only from this key, for this network, with this nonce.
+async fn prove(shared: &Shared, until: Instant) -> Result<(), StartError> {
+    loop {
+        match orders::prove(shared).await {
+            Ok(()) => return Ok(()),
+            Err(ProofError::Throttled) if Instant::now() < until => tokio::time::sleep(shared.config.timing.throttled).await,
+            Err(ProofError::Throttled) => {
+                return Err(StartError::KeyUnproven { why: "too many requests from this address".to_owned() });
+            }
+            Err(ProofError::Refused(text)) => return Err(StartError::KeyRefused { text }),
+            Err(ProofError::NoAnswer(why)) => return Err(StartError::KeyUnproven { why }),
+        }
+    }
+}
+
 /// The reading with the shortest round trip of a few.
-async fn clock_offset(reads: &Reads, how: How) -> Result<i64, StartError> {
+async fn clock_offset(venue: &Patient<'_>) -> Result<i64, StartError> {
+    // the first read of all: it finds out whether the venue lets us read
+    venue.read::<ExchangeStatus>(&InfoRequest::ExchangeStatus).await?;
     let mut best: Option<(i64, Duration)> = None;
     for _ in 0..CLOCK_PROBES {
-        let (offset, trip) = reads.clock_offset(how).await?;
+        let (offset, trip) = venue.reads.clock_offset(venue.how).await?;
         if best.is_none_or(|(_, shortest)| trip < shortest) {
             best = Some((offset, trip));
         }
@@ -337,48 +378,73 @@ fn instruments(meta: &Meta) -> impl Iterator<Item = (String, Result<Instrument, 
     })
 }
 
-/// Whether the account is an account, and the key one that may act for it.
+/// Whether the account is an account, and the key one that may act for it. Roles are the dearest read of all (weight 60), so
+/// only those are read that decide.
 async fn identities(
-    reads: &Reads,
-    how: How,
+    venue: &Patient<'_>,
     config: &Config,
     signer: Address,
     now_ms: u64,
     warnings: &mut Vec<String>,
 ) -> Result<(Signer, Option<u64>), StartError> {
-    let role_of = |user: Address| InfoRequest::UserRole { user: User::from(user) };
-    let account: UserRole = reads.read(&role_of(config.account), how).await?;
-    let bad_role = |expected| StartError::AccountRole { account: config.account, role: account.role.clone(), expected };
-    // whose agent the key must be
-    let master = match (account.role.as_str(), config.sub_account) {
-        ("user" | "vault", false) => config.account,
-        ("missing", false) => {
-            warnings
-                .push(format!("the venue has not seen account {} yet: it needs a deposit before it can trade", config.account));
-            config.account
-        }
-        ("subAccount", true) => {
-            let master = account.data.as_ref().and_then(|d| d.master.as_ref()).and_then(User::address);
-            master.ok_or_else(|| bad_role("a sub-account with a master address"))?
-        }
-        ("vault", true) => {
-            // who leads a vault is not in its role; the proof of the key shows whether it may
-            warnings.push("the account is a vault: whether the key may act for it shows in the first action".to_owned());
-            signer
-        }
-        ("agent", _) => return Err(bad_role("the account that the agent acts for, not the agent's own address")),
-        ("subAccount", false) => return Err(bad_role("a master account, or sub_account = true")),
-        (_, true) => return Err(bad_role("a sub-account or vault, or sub_account = false")),
-        (_, false) => return Err(bad_role("a user account")),
-    };
-    if signer == master {
-        if account.role != "vault" {
-            warnings
-                .push("orders are signed with the account's own key, which can also move funds: an agent key cannot".to_owned());
-        }
+    if !config.sub_account && signer != config.account {
+        return match agent_of(venue, signer, config.account, now_ms, warnings).await {
+            // the account may be what is wrong
+            Err(e @ StartError::NotAgent { .. }) => Err(bad_account(&role_of(venue, config.account).await?, config).unwrap_or(e)),
+            done => done,
+        };
+    }
+    let account = role_of(venue, config.account).await?;
+    if let Some(e) = bad_account(&account, config) {
+        return Err(e);
+    }
+    if account.role == "missing" {
+        warnings.push(format!("the venue has not seen account {} yet: it needs a deposit before it can trade", config.account));
+    }
+    if account.role == "vault" {
+        // who leads a vault is not in its role
+        warnings.push("the account is a vault: whether the key may act for it shows in the first action".to_owned());
         return Ok((Signer::Master, None));
     }
-    let key: UserRole = reads.read(&role_of(signer), how).await?;
+    let master = match account.data.as_ref().and_then(|d| d.master.as_ref()).and_then(User::address) {
+        Some(master) => master,
+        None => config.account,
+    };
+    if signer != master {
+        return agent_of(venue, signer, master, now_ms, warnings).await;
+    }
+    warnings.push("orders are signed with the account's own key, which can also move funds: an agent key cannot".to_owned());
+    Ok((Signer::Master, None))
+}
+
+async fn role_of(venue: &Patient<'_>, user: Address) -> Result<UserRole, ReadError> {
+    venue.read(&InfoRequest::UserRole { user: User::from(user) }).await
+}
+
+/// What is wrong with the configured account, if anything.
+fn bad_account(account: &UserRole, config: &Config) -> Option<StartError> {
+    let has_master = account.data.as_ref().and_then(|d| d.master.as_ref()).and_then(User::address).is_some();
+    let expected = match (account.role.as_str(), config.sub_account) {
+        ("user" | "missing", false) | ("vault", true) => return None,
+        ("subAccount", true) if has_master => return None,
+        ("agent", _) => "the account that the agent acts for, not the agent's own address",
+        ("subAccount", true) => "a sub-account with a master address",
+        ("subAccount" | "vault", false) => "a master account, or sub_account = true",
+        (_, true) => "a sub-account or vault, or sub_account = false",
+        (_, false) => "a user account",
+    };
+    Some(StartError::AccountRole { account: config.account, role: account.role.clone(), expected })
+}
+
+/// Whether `signer` is an agent of `master`, and until when.
+async fn agent_of(
+    venue: &Patient<'_>,
+    signer: Address,
+    master: Address,
+    now_ms: u64,
+    warnings: &mut Vec<String>,
+) -> Result<(Signer, Option<u64>), StartError> {
+    let key = role_of(venue, signer).await?;
     let of = key.data.as_ref().and_then(|d| d.user.as_ref());
     if key.role != "agent" || of.and_then(User::address) != Some(master) {
         let found = match of {
@@ -387,22 +453,17 @@ async fn identities(
         };
         return Err(StartError::NotAgent { signer, account: master.to_string(), found });
     }
-    let agents: Vec<ExtraAgent> = reads.read(&InfoRequest::ExtraAgents { user: User::from(master) }, how).await?;
+    let agents: Vec<ExtraAgent> = venue.read(&InfoRequest::ExtraAgents { user: User::from(master) }).await?;
     let until = agents.iter().find(|a| a.address.address() == Some(signer)).and_then(|a| a.valid_until);
     match until {
-        Some(valid_until_ms) if valid_until_ms <= now_ms => Err(StartError::AgentEnded { signer, valid_until_ms }),
-        Some(valid_until_ms) => {
-            if valid_until_ms - now_ms < AGENT_WARNING_MS {
-                warnings
-                    .push(format!("agent {signer} ends in {} hours: approve a new one", (valid_until_ms - now_ms) / 3_600_000));
-            }
-            Ok((Signer::Agent, Some(valid_until_ms)))
+        Some(valid_until_ms) if valid_until_ms <= now_ms => return Err(StartError::AgentEnded { signer, valid_until_ms }),
+        Some(valid_until_ms) if valid_until_ms - now_ms < AGENT_WARNING_MS => {
+            warnings.push(format!("agent {signer} ends in {} hours: approve a new one", (valid_until_ms - now_ms) / 3_600_000));
         }
-        None => {
-            warnings.push(format!("agent {signer} is unnamed or without an end: the venue does not say until when it holds"));
-            Ok((Signer::Agent, None))
-        }
+        Some(_) => {}
+        None => warnings.push(format!("agent {signer} is unnamed or without an end: the venue does not say until when it holds")),
     }
+    Ok((Signer::Agent, until))
 }
 
 /// Sets what the configuration asks for and the account does not have.

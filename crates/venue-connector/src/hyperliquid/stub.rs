@@ -409,6 +409,7 @@ pub(super) fn config(stub: &Stub) -> Config {
     config.timing.mention = ms(60_000);
     config.timing.backoff = ms(20);
     config.timing.backoff_max = ms(100);
+    config.timing.throttled = ms(50);
     config.timing.account_poll = Duration::from_secs(3_600);
     config.timing.sweep_pause = ms(100);
     config

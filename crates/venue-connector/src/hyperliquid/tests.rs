@@ -84,7 +84,16 @@ async fn what_refuses_to_start() {
     let agents = |until: u64| json!([{"address":key().address().to_string(),"name":"bot","validUntil":until}]);
     let e = refused(|v, _| v.info("extraAgents", agents(wall_ms() - 1))).await;
     assert!(matches!(e, StartError::AgentEnded { .. }), "{e}");
-    let e = refused(|v, _| v.role(ACCOUNT, json!({"role":"agent","data":{"user":other}}))).await;
+    for role in ["agent", "subAccount", "vault", "somethingNew"] {
+        let e = refused(|v, _| {
+            v.role(key().address(), json!({"role":"missing"}));
+            v.role(ACCOUNT, json!({"role":role,"data":{"user":other,"master":other}}));
+        })
+        .await;
+        assert!(matches!(e, StartError::AccountRole { .. }), "{e}");
+    }
+    // the agent's own address configured as the account
+    let e = refused(|_, c| c.account = key().address()).await;
     assert!(matches!(e, StartError::AccountRole { .. }), "{e}");
     let e = refused(|_, c| c.sub_account = true).await;
     assert!(matches!(e, StartError::AccountRole { .. }), "{e}");
@@ -130,6 +139,17 @@ async fn warnings_and_leverage_at_start() {
     assert_eq!(set, [json!({"type":"updateLeverage","asset":1,"isCross":true,"leverage":3})]);
     let (offset, _) = wait_account(&mut started, |f| matches!(f, Fact::ClockOffset(..))).await;
     assert!(matches!(offset, Fact::ClockOffset(Venue::Hyperliquid, 200..=600)), "{offset:?}");
+}
+
+#[tokio::test]
+async fn f55_a_start_waits_out_a_throttled_minute() {
+    let venue = Stub::serve().await;
+    for kind in ["exchangeStatus", "meta", "meta", "userRole", "extraAgents", "userAbstraction", "userRateLimit"] {
+        venue.next_info(kind, Answer::Status(429, "slow down"));
+    }
+    venue.next(stub::Kind::Noop, Answer::Status(429, "slow down"));
+    let started = stub::launch(config(&venue)).await;
+    assert_eq!(started.connector.gauges().throttled, 8);
 }
 
 #[tokio::test]

@@ -240,19 +240,17 @@ async fn connect(
     setup.sub_account = target.sub_account;
     setup.order_route = config.order_route;
     setup.fast_book = config.fast_book;
-    let nonces = opened.entries.iter().filter_map(|s| match &s.entry {
-        Entry::Intent { intent, .. } => Some(intent.nonce),
-        _ => None,
-    });
-    let fundings = opened.entries.iter().filter_map(|s| match &s.entry {
-        Entry::Funding(payment) => Some(payment.venue_ms),
-        _ => None,
-    });
+    let (mut nonce, mut funding_ms) = (0, None);
+    for stamped in &opened.entries {
+        if let Entry::Intent { intent, .. } = &stamped.entry {
+            nonce = nonce.max(intent.nonce);
+        }
+        if let Entry::Funding(payment) = &stamped.entry {
+            funding_ms = funding_ms.max(Some(payment.venue_ms));
+        }
+    }
     let began_ms = opened.entries.first().map_or(opened.last.wall_ms, |s| s.at.wall_ms);
-    let resume = Resume {
-        nonce_floor: nonces.max().unwrap_or(0).max(opened.last.wall_ms),
-        fundings_since_ms: fundings.max().unwrap_or(began_ms),
-    };
+    let resume = Resume { nonce_floor: nonce.max(opened.last.wall_ms), fundings_since_ms: funding_ms.unwrap_or(began_ms) };
     let jitter = config.seed.fork(&format!("venue.hyperliquid.reconnect.{}", opened.epoch.0));
     Connector::start(setup, target.key, clock, jitter, resume).await.map_err(|e| Failure::new(exit::VENUE, &e))
 }
@@ -305,18 +303,15 @@ fn plan_note(n: usize, note: &str) -> String {
 fn remaining_plan(plan: &[RawParent], entries: &[Stamped]) -> Vec<RawParent> {
     let (mut live, mut admitted): (BTreeSet<ParentId>, BTreeSet<String>) = (BTreeSet::new(), BTreeSet::new());
     for stamped in entries {
-        match &stamped.entry {
-            Entry::Parent { spec, .. } => {
-                if live.is_empty() {
-                    admitted.clear();
-                }
-                live.insert(spec.id);
-                admitted.insert(spec.note.clone());
+        if let Entry::Parent { spec, .. } = &stamped.entry {
+            if live.is_empty() {
+                admitted.clear();
             }
-            Entry::Ended { parent, .. } => {
-                live.remove(parent);
-            }
-            _ => {}
+            live.insert(spec.id);
+            admitted.insert(spec.note.clone());
+        }
+        if let Entry::Ended { parent, .. } = &stamped.entry {
+            live.remove(parent);
         }
     }
     if live.is_empty() {

@@ -215,7 +215,7 @@ impl Config {
             fault("markets", &self.markets.len().to_string(), "1 to 200 markets");
         }
         let bounded = |value: u32, max: u32| (1..=max).contains(&value);
-        // the start-up checks alone take some 210, and reads may use 60 % of it
+        // the start-up checks alone take some 200, and reads may use 85 % of it
         if !bounded(self.weight_per_minute, WEIGHT_PER_MINUTE_MAX) || self.weight_per_minute < 400 {
             fault("weight_per_minute", &self.weight_per_minute.to_string(), "400 to 1200, the venue's limit per address");
         }

@@ -10,10 +10,10 @@ use domain::{Span, Stamp};
 pub enum Purpose {
     /// Cancels and everything on the kill path: the whole budget.
     Cancel,
+    /// Reads that reconciliation waits for: half of the reserve, for without them nothing is known.
+    Recover,
     /// Orders: never the reserve.
     Place,
-    /// Reads that reconciliation waits for.
-    Recover,
     /// Reads that only freshen what streams deliver as well.
     Refresh,
 }
@@ -23,9 +23,9 @@ impl Purpose {
     const fn keeps_percent(self) -> u32 {
         match self {
             Purpose::Cancel => 0,
+            Purpose::Recover => RESERVE_PERCENT / 2,
             Purpose::Place => RESERVE_PERCENT,
-            Purpose::Recover => 40,
-            Purpose::Refresh => 60,
+            Purpose::Refresh => 2 * RESERVE_PERCENT,
         }
     }
 }

@@ -81,6 +81,9 @@ impl Universe {
                         old.venue_asset, new.venue_asset, old.tick, new.tick, old.lot, new.lot
                     )
                 });
+            }
+            // once changed it stays closed here, even if it changes back: what happened in between is not known
+            if changed.contains_key(&new.id) {
                 news.push(Instrument { status: MarketStatus::Closed, ..Instrument::clone(old) });
             } else if new != old.as_ref() {
                 news.push(new.clone());

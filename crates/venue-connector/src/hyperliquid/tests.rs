@@ -782,4 +782,12 @@ async fn f30_f31_a_market_that_changes_is_closed_here_and_told() {
     assert!(markets.tradable(id("BTC")).is_err_and(|why| why.contains("restart")));
     assert!(markets.tradable(id("ETH")).is_ok());
     assert!(markets.get(id("BTC")).is_some(), "its orders can still be cancelled");
+    // back as it was: still closed here, while ETH is told open as it was at start
+    let btc = json!({"name":"BTC","szDecimals":5,"maxLeverage":40,"marginTableId":40});
+    let eth = json!({"name":"ETH","szDecimals":4,"maxLeverage":25,"marginTableId":25});
+    venue.info("meta", meta(btc, eth));
+    let (fact, skipped) = wait_market(&mut started, told("ETH")).await;
+    assert!(matches!(&fact, Fact::Instrument(i) if i.leverage_max == 25), "{fact:?}");
+    assert!(!skipped.iter().any(|f| matches!(f, Fact::Instrument(i) if i.id == id("BTC") && i.status == MarketStatus::Open)));
+    assert!(started.connector.shared.markets.tradable(id("BTC")).is_err());
 }

@@ -243,10 +243,11 @@ impl Body {
         volume.and_then(|v| i64::try_from(v.ceil()).ok()).unwrap_or(i64::MAX)
     }
 
-    /// Size of one slice, the measure of what may be caught up at once.
+    /// Size of one slice, the measure of what may be caught up at once: the present one or the average, whichever is more, so that
+    /// what a steep schedule left over at its flat end can still be done.
     fn slice(&self) -> i64 {
         let size = match &self.leg.plan {
-            Some(plan) => plan.size(self.leg.started.saturating_sub(1)),
+            Some(plan) => plan.size(self.leg.started.saturating_sub(1)).max(self.leg.qty / i64::from(plan.len())),
             None => self.spec.qty.0 / 100,
         };
         size.max(self.smallest)

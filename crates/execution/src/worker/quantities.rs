@@ -242,8 +242,9 @@ impl Body {
         self.deadline = deadline;
         self.give_up = None;
         self.shed();
-        // past its deadline, what is left is due at once
-        self.begin_leg(self.filled + self.wanted(), now, Span(deadline.saturating_sub(now)).max(Span::secs(1)));
+        // past its deadline what is left is due at once, in the slices of a whole horizon
+        let left = if now < deadline { Span(deadline - now) } else { self.spec.horizon };
+        self.begin_leg(self.filled + self.wanted(), now, left);
         Ok(())
     }
 

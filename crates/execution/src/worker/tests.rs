@@ -415,6 +415,17 @@ fn force_finishes_inside_the_band_and_reports_beyond_it() {
     assert_eq!(outcome, Some(ParentOutcome::Filled), "the market came back after the deadline");
 }
 
+#[test]
+fn a_steep_schedule_finishes_what_its_start_left_undone() {
+    let schedule =
+        Schedule::Shortfall { slices: 40, lambda: Ratio::ONE, sigma_daily: Ratio::scaled(3, 2), eta: Ratio::scaled(1, 3) };
+    let spec = ParentSpec { schedule, placement: Placement::Passive, end: EndPolicy::Force, ..twap(84_000, 1, 80) };
+    let (outcome, children) = run(&spec, 300_000, |_| (BID, ASK));
+    assert_eq!(outcome, Some(ParentOutcome::Filled));
+    let takers = children.iter().filter(|c| c.tif != Tif::PostOnly);
+    assert!(takers.clone().count() > 5 && takers.clone().all(|c| c.qty.0 < 84_000 / 2), "in steps, not at once");
+}
+
 /// Runs a parent against a market in which only takers fill.
 fn run(spec: &ParentSpec, until_ms: u64, market: impl Fn(u64) -> (i64, i64)) -> (Option<ParentOutcome>, Vec<Child>) {
     let mut worker = start(spec);

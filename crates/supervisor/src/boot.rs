@@ -124,10 +124,10 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
 fn finish(config: &Checked, args: &RunArgs, ended: Exit, journal_dir: &Path, plan_refused: u32) -> Result<ExitCode, Failure> {
     match ended {
         Exit::Done => {
-            report(journal_dir, args.json, None)?;
             if config.endpoint == Endpoint::Embedded {
                 embedded::stop(&config.state_dir);
             }
+            report(journal_dir, args.json, None)?;
             Ok(if plan_refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Exit::Stopped => {
@@ -157,10 +157,10 @@ pub fn report(journal_dir: &Path, json: bool, only: Option<u32>) -> Result<(), F
     report.parents.retain(|p| only.is_none_or(|n| p.parent.0 == n));
     if json {
         for parent in &report.parents {
-            println!("{}", serde_json::to_string(parent).map_err(|e| Failure::other(e.to_string()))?);
+            say!("{}", serde_json::to_string(parent).map_err(|e| Failure::other(e.to_string()))?);
         }
     } else {
-        println!("{}", report.render());
+        say!("{}", report.render());
     }
     Ok(())
 }

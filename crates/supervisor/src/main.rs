@@ -3,6 +3,11 @@
 //! This crate owns time, chance and every task. It decides nothing about orders: `desk` does, and `margin-guard` judges.
 //! Start with [`daemon`], the one loop; `boot` is how a daemon comes up, `tasks` what the other sub-commands do.
 
+/// `println!` that survives a reader who has left.
+macro_rules! say {
+    ($($arg:tt)*) => { crate::print_line(format_args!($($arg)*)) };
+}
+
 mod api;
 mod boot;
 mod cli;
@@ -16,6 +21,7 @@ mod tasks;
 mod venue;
 mod wall;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -54,6 +60,14 @@ impl Failure {
 
     fn other(why: impl Into<String>) -> Failure {
         Failure { code: 1, why: why.into() }
+    }
+}
+
+/// Prints a line for the caller. Where nobody reads any more (`plimsoll report | head`) there is nothing left to do.
+fn print_line(line: std::fmt::Arguments<'_>) {
+    if let Err(e) = writeln!(std::io::stdout().lock(), "{line}") {
+        let code = if e.kind() == std::io::ErrorKind::BrokenPipe { 0 } else { 1 };
+        std::process::exit(code);
     }
 }
 

@@ -31,15 +31,15 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
         Task::Submit(args) => {
             let reply = post(socket, "/parents", &raw_parent(&args)).await?;
             if let CommandReply::Accepted(id) = reply {
-                println!("{id}");
+                say!("{id}");
             }
         }
-        Task::Status { json: true } => println!("{}", String::from_utf8_lossy(&get(socket, "/status").await?)),
+        Task::Status { json: true } => say!("{}", String::from_utf8_lossy(&get(socket, "/status").await?)),
         Task::Status { json: false } => {
             let frame = frame(socket).await?;
-            println!("{}", frame.head);
-            frame.parents.iter().for_each(|line| println!("{}  {}", line.title, line.details));
-            frame.notes.iter().for_each(|note| println!("{note}"));
+            say!("{}", frame.head);
+            frame.parents.iter().for_each(|line| say!("{}  {}", line.title, line.details));
+            frame.notes.iter().for_each(|note| say!("{note}"));
         }
         Task::Watch => watch(socket).await?,
         Task::Pause { parent } => change(socket, parent, &ParentChange::Pause).await?,
@@ -49,16 +49,16 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
         Task::Kill { level, cause } => {
             post(socket, "/kill", &KillBody { level: stop_level(level), cause }).await?;
             let doing = if level == Level::Cancel { "; everything at the venue is being cancelled" } else { "" };
-            println!("stopped{doing}; this holds over restarts until plimsoll rearm");
+            say!("stopped{doing}; this holds over restarts until plimsoll rearm");
         }
         Task::Rearm { reason } => {
             post(socket, "/rearm", &ReasonBody { reason, instrument: None }).await?;
-            println!("trading");
+            say!("trading");
         }
         Task::Unfreeze { instrument, reason } => {
             let instrument = instrument.parse().map_err(|e| Failure::new(1, &e))?;
             post(socket, "/unfreeze", &ReasonBody { reason, instrument: Some(instrument) }).await?;
-            println!("unfrozen");
+            say!("unfrozen");
         }
         Task::Report { json, parent } => boot::report(&journal_dir, json, parent)?,
         Task::Audit { json } => return audit(&journal_dir, json),
@@ -83,7 +83,7 @@ async fn post<B: serde::Serialize>(socket: &Path, path: &str, body: &B) -> Resul
 
 async fn change(socket: &Path, parent: u32, change: &ParentChange) -> Result<(), Failure> {
     post(socket, &format!("/parents/{parent}"), change).await?;
-    println!("done");
+    say!("done");
     Ok(())
 }
 
@@ -135,9 +135,9 @@ async fn watch(socket: &Path) -> Result<(), Failure> {
 fn check(config: &Checked, json: bool) -> Result<(), Failure> {
     if json {
         let limits: serde_json::Value = serde_json::from_str(config.limits.text()).map_err(|e| Failure::other(e.to_string()))?;
-        println!("{}", serde_json::json!({ "ok": true, "hash": config.hash, "limits": limits }));
+        say!("{}", serde_json::json!({ "ok": true, "hash": config.hash, "limits": limits }));
     } else {
-        print!("{}", config.describe());
+        say!("{}", config.describe().trim_end());
     }
     Ok(())
 }
@@ -183,16 +183,16 @@ fn audit(journal_dir: &Path, json: bool) -> Result<ExitCode, Failure> {
             .map(|f| serde_json::json!({ "seq": f.seq, "invariant": f.invariant, "what": f.what }))
             .collect();
         let ok = report.ok();
-        println!(
+        say!(
             "{}",
             serde_json::json!({ "ok": ok, "records": report.records, "intents": report.intents, "fills": report.fills,
             "late_fills": report.late_fills, "open": report.open, "parents": report.parents, "epochs": report.epochs, "findings": findings })
         );
     } else {
         for finding in &report.findings {
-            println!("{} record {}: {}", finding.invariant, finding.seq, finding.what);
+            say!("{} record {}: {}", finding.invariant, finding.seq, finding.what);
         }
-        println!(
+        say!(
             "{} records, {} tenures, {} parents, {} intents, {} fills ({} late), {} orders open; {} findings",
             report.records,
             report.epochs,
@@ -231,19 +231,19 @@ pub fn conformance(kind: &Conformance) -> Result<ExitCode, Failure> {
         Conformance::HyperliquidSigning { file } => {
             let outcome = wire::hyperliquid::conformance::signing(&read(file)?);
             for case in outcome.cases.iter().filter(|case| !case.passed()) {
-                println!("FAILED {}: {}", case.name, case.faults.join("; "));
+                say!("FAILED {}: {}", case.name, case.faults.join("; "));
             }
             (outcome.passed(), outcome.failed())
         }
         Conformance::HyperliquidPayloads { dir } => payloads(dir)?,
         Conformance::Quant { file } => {
             let outcome = execution::conformance::quant(&read(file)?);
-            outcome.failed.iter().for_each(|f| println!("FAILED {}: {}", f.case, f.why));
-            outcome.skipped.iter().for_each(|topic| println!("skipped topic {topic}"));
+            outcome.failed.iter().for_each(|f| say!("FAILED {}: {}", f.case, f.why));
+            outcome.skipped.iter().for_each(|topic| say!("skipped topic {topic}"));
             (outcome.passed, outcome.failed.len())
         }
     };
-    println!("{passed} passed, {failed} failed");
+    say!("{passed} passed, {failed} failed");
     Ok(if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -263,7 +263,7 @@ fn payloads(dir: &Path) -> Result<(usize, usize), Failure> {
             passed += 1;
         } else {
             failed += 1;
-            println!("FAILED {name}: {}", faults.join("; "));
+            say!("FAILED {name}: {}", faults.join("; "));
         }
     }
     Ok((passed, failed))
@@ -285,7 +285,7 @@ pub fn tape(action: &TapeAction) -> Result<ExitCode, Failure> {
     let output = File::create(out).map_err(|e| fail(out, &e))?;
     let report = paper::tape::convert(BufReader::new(reader), BufWriter::new(output), &paper::tape::Conversion::default())
         .map_err(|e| fail(capture, &e))?;
-    println!(
+    say!(
         "{} lines: {} updates and {} trades kept as {} level changes over {} s; {} trades dropped, {} lines without use",
         report.lines,
         report.updates,

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Without a sub-command: run the demo plan of the default configuration against the embedded paper venue, show it, report its
 /// costs and leave.
 #[derive(Debug, Parser)]
-#[command(name = "plimsoll", version, about, long_about = None)]
+#[command(name = "plimsoll", version)]
 pub struct Cli {
     /// The configuration file.
     #[arg(long, short, global = true, value_name = "FILE", env = "PLIMSOLL_CONFIG")]

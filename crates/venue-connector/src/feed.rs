@@ -23,13 +23,11 @@ pub(crate) struct MarketSink {
 
 /// Counters of a [`MarketFeed`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FeedGauges {
+pub(crate) struct FeedGauges {
     /// Books and marks that a newer one replaced before the desk took them.
     pub conflated: u64,
     /// Trades dropped because the desk did not take them in time.
     pub trades_dropped: u64,
-    /// Trades waiting now.
-    pub trades_waiting: usize,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +105,7 @@ impl MarketSink {
 
     pub(crate) fn gauges(&self) -> FeedGauges {
         let pending = self.shared.lock();
-        FeedGauges { conflated: pending.conflated, trades_dropped: pending.trades_dropped, trades_waiting: pending.trades.len() }
+        FeedGauges { conflated: pending.conflated, trades_dropped: pending.trades_dropped }
     }
 }
 
@@ -146,5 +144,38 @@ impl MarketFeed {
         out.extend(pending.trades.drain(..).map(Fact::Trade));
         let n = out.len() - before;
         (n > 0 || pending.closed).then_some(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Px, Qty, Side, Stamp};
+
+    use super::*;
+
+    fn trade(n: usize) -> MarketTrade {
+        let instrument = InstrumentId::new(Venue::Hyperliquid, "BTC").unwrap_or_else(|e| panic!("{e}"));
+        let at = Stamp::default();
+        MarketTrade { instrument, side: Side::Buy, px: Px(1), qty: Qty(1), trade: n.to_string(), own: false, venue_ms: 0, at }
+    }
+
+    #[tokio::test]
+    async fn i35_trades_have_a_bound_and_the_newest_win() {
+        let (sink, mut feed) = market_feed(Venue::Hyperliquid);
+        for n in 0..TRADES_MAX + 3 {
+            sink.trade(trade(n));
+        }
+        sink.health(StreamHealth::Stale);
+        sink.health(StreamHealth::Up);
+        let mut facts = Vec::new();
+        assert_eq!(feed.recv_many(&mut facts).await, TRADES_MAX + 1);
+        assert_eq!(facts[0], Fact::Stream(Venue::Hyperliquid, StreamKind::Market, StreamHealth::Up));
+        assert!(matches!(&facts[1], Fact::Trade(t) if t.trade == "3"));
+        assert_eq!(sink.gauges().trades_dropped, 3);
+        assert_eq!(feed.try_recv_many(&mut facts), 0);
+        sink.trade(trade(9));
+        sink.close();
+        assert_eq!(feed.recv_many(&mut facts).await, 1, "what was there before the end is still delivered");
+        assert_eq!(feed.recv_many(&mut facts).await, 0);
     }
 }

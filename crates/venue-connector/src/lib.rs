@@ -13,5 +13,5 @@ mod feed;
 pub mod hyperliquid;
 mod port;
 
-pub use feed::{FeedGauges, MarketFeed};
+pub use feed::MarketFeed;
 pub use port::{CancelRequest, Clock, Next, OrderPort, Sweep, SweepError};

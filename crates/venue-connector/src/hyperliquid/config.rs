@@ -55,7 +55,8 @@ pub struct Config {
     pub markets: Vec<Market>,
     /// How orders travel.
     pub order_route: OrderRoute,
-    /// Whether to take the 5-level book every half second instead of the 20-level one every five.
+    /// Whether to take the 5-level book every half second instead of the 20-level one every five. Without it a quiet market
+    /// looks stale between two books.
     pub fast_book: bool,
     /// Whether to prove key, network and nonce at start by an action without effect (`noop`).
     pub prove_key: bool,

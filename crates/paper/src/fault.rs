@@ -436,8 +436,19 @@ impl Faults {
         Faults { active: Vec::new(), chance: seed.fork("paper.faults") }
     }
 
-    /// Checks an order and puts it in force; momentary faults are returned and not kept.
-    pub(crate) fn order(&mut self, now_ms: u64, order: FaultOrder) -> Result<ActiveFault, BadOrder> {
+    /// Checks orders and puts all of them in force or none; momentary faults are returned and not kept.
+    pub(crate) fn order(&mut self, now_ms: u64, orders: Vec<FaultOrder>) -> Result<Vec<ActiveFault>, BadOrder> {
+        let kinds = orders.iter().map(|o| self.check(o)).collect::<Result<Vec<_>, _>>()?;
+        let all: Vec<ActiveFault> = kinds
+            .into_iter()
+            .zip(orders)
+            .map(|(kind, order)| ActiveFault { kind, until_ms: order.for_ms.map(|ms| now_ms + ms), order, happened: 0 })
+            .collect();
+        self.active.extend(all.iter().filter(|a| !a.kind.is_momentary()).cloned());
+        Ok(all)
+    }
+
+    fn check(&self, order: &FaultOrder) -> Result<Fault, BadOrder> {
         let kind: Fault = order.fault.parse()?;
         let value = |field, value: &dyn fmt::Display, expected| BadOrder::Value { field, value: value.to_string(), expected };
         if !(1..=100).contains(&order.percent) {
@@ -463,12 +474,7 @@ impl Faults {
         if self.active.len() >= ORDERS_MAX {
             return Err(value("orders in force", &self.active.len(), "fewer than 256: clear some first"));
         }
-        let until_ms = order.for_ms.map(|ms| now_ms + ms);
-        let active = ActiveFault { kind, order, happened: 0, until_ms };
-        if !kind.is_momentary() {
-            self.active.push(active.clone());
-        }
-        Ok(active)
+        Ok(kind)
     }
 
     pub(crate) fn clear(&mut self, which: Option<Fault>) {
@@ -542,7 +548,7 @@ mod tests {
     fn unknown_names_are_refused_with_the_names_that_exist() {
         let mut faults = Faults::new(Seed(1));
         let order = FaultOrder { fault: "meteor".into(), ..FaultOrder::new(Fault::Latency) };
-        let refusal = faults.order(0, order).expect_err("no such fault").to_string();
+        let refusal = faults.order(0, vec![order]).expect_err("no such fault").to_string();
         assert!(refusal.starts_with("unknown fault \"meteor\": there are too-many-requests, "), "{refusal}");
         assert!(refusal.contains("stale-oracle"));
         for fault in Fault::ALL {
@@ -554,13 +560,13 @@ mod tests {
     #[test]
     fn count_duration_and_chance_bound_a_fault() {
         let mut faults = Faults::new(Seed(1));
-        faults.order(0, FaultOrder::new(Fault::ErrorAfter).times(2)).expect("valid");
+        faults.order(0, vec![FaultOrder::new(Fault::ErrorAfter).times(2)]).expect("valid");
         let hits = (0..5).filter(|_| !faults.meet(0, true, "order", Fault::touches_requests).is_empty()).count();
         assert_eq!(hits, 2);
-        faults.order(100, FaultOrder::new(Fault::StallUser).for_ms(50)).expect("valid");
+        faults.order(100, vec![FaultOrder::new(Fault::StallUser).for_ms(50)]).expect("valid");
         assert!(faults.holds(149, Fault::StallUser).is_some());
         assert!(faults.holds(150, Fault::StallUser).is_none());
-        faults.order(0, FaultOrder::new(Fault::ErrorBefore).percent(30)).expect("valid");
+        faults.order(0, vec![FaultOrder::new(Fault::ErrorBefore).percent(30)]).expect("valid");
         let hits = (0..1_000).filter(|_| !faults.meet(200, true, "order", Fault::touches_requests).is_empty()).count();
         assert!((240..360).contains(&hits), "{hits}");
         faults.clear(None);
@@ -570,7 +576,7 @@ mod tests {
     #[test]
     fn scope_and_action_narrow_a_fault() {
         let mut faults = Faults::new(Seed(1));
-        faults.order(0, FaultOrder::new(Fault::TimeoutAfter).action("order")).expect("valid");
+        faults.order(0, vec![FaultOrder::new(Fault::TimeoutAfter).action("order")]).expect("valid");
         assert!(faults.meet(0, true, "cancel", Fault::touches_requests).is_empty());
         assert!(faults.meet(0, false, "order", Fault::touches_requests).is_empty());
         assert_eq!(faults.meet(0, true, "order", Fault::touches_requests).len(), 1);
@@ -588,7 +594,7 @@ mod tests {
             (FaultOrder::new(Fault::AutoDeleverage), "user and coin"),
             (FaultOrder { status: Some(200), ..FaultOrder::new(Fault::ErrorAfter) }, "status"),
         ] {
-            let refusal = faults.order(0, order).expect_err("out of range").to_string();
+            let refusal = faults.order(0, vec![order]).expect_err("out of range").to_string();
             assert!(refusal.starts_with(field), "{refusal}");
         }
     }

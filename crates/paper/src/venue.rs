@@ -1,7 +1,7 @@
 //! The one task that owns the venue: exchange, accounts, budgets, streams, faults. Everything else asks it.
 //!
 //! Asks are taken in batches. Actions that wait together form a block and run in the venue's order (those that cannot take, cancels,
-//! those that can); then reads; then the control API. What happened is streamed after the answers were given.
+//! those that can) and what they did is streamed once they are answered; then reads, subscriptions and the control API.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use axum::extract::ws::Utf8Bytes;
 use domain::Ratio;
 use exchange::{AccountKey, Asset, Exchange, ExchangeSpec, Op, OpResult, PublicTrade};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,8 @@ use crate::{StartError, VenueLimits};
 mod act;
 mod push;
 mod read;
+mod sockets;
+mod steer;
 
 pub(crate) use act::{Post, items_of};
 
@@ -329,6 +331,8 @@ impl Venue {
         }
         if !acts.is_empty() {
             self.serve_acts(acts);
+            // what follows sees what the actions did, streams and the venue's memory included
+            self.publish();
         }
         for (ip, request, is_admitted, reply) in reads {
             let answer = self.serve_read(ip, &request, is_admitted);
@@ -429,49 +433,6 @@ impl Venue {
         Ok(met)
     }
 
-    fn connect(&mut self, ip: IpAddr, out: mpsc::Sender<Utf8Bytes>) -> Option<ConnId> {
-        if !self.ips.of(ip).connect(self.now_ms, &self.limits) {
-            return None;
-        }
-        let id = self.next_conn;
-        self.next_conn += 1;
-        self.conns.insert(id, Conn { ip, out, subs: BTreeSet::new() });
-        Some(id)
-    }
-
-    fn drop_conn(&mut self, conn: ConnId) {
-        let Some(gone) = self.conns.remove(&conn) else { return };
-        for sub in &gone.subs {
-            self.unlisten(conn, gone.ip, sub);
-        }
-        let budget = self.ips.of(gone.ip);
-        budget.connections = budget.connections.saturating_sub(1);
-        self.last_seen_ms = self.now_ms;
-    }
-
-    /// Removes `conn` from a stream and gives back what it took from the IP's budget.
-    fn unlisten(&mut self, conn: ConnId, ip: IpAddr, sub: &Sub) {
-        let budget = self.ips.of(ip);
-        budget.subscriptions = budget.subscriptions.saturating_sub(1);
-        if let Some(user) = sub.user() {
-            budget.unwatch(user);
-        }
-        let account = sub.user().map(|u| self.account_of(u));
-        let listeners = match account {
-            Some(account) => self.user_listeners.entry(account).or_default(),
-            None => &mut self.market_listeners,
-        };
-        if let Some(set) = listeners.get_mut(sub) {
-            set.remove(&conn);
-            if set.is_empty() {
-                listeners.remove(sub);
-            }
-        }
-        if let Some(account) = account.filter(|a| self.user_listeners.get(a).is_some_and(BTreeMap::is_empty)) {
-            self.user_listeners.remove(&account);
-        }
-    }
-
     /// The account behind an address; an address without one gets a key that nothing ever happens to.
     fn account_of(&self, user: Address) -> AccountKey {
         self.directory.known(user).unwrap_or(AccountKey(user.0))
@@ -489,251 +450,6 @@ impl Venue {
         for (account, amount) in self.directory.take_due() {
             let result = self.exchange.submit(self.now_ms, account, Op::Deposit { amount });
             debug_assert_eq!(result, OpResult::Default, "a deposit above zero is taken");
-        }
-    }
-
-    fn frame(&mut self, conn: ConnId, frame: FrameAsk) {
-        let Some(ip) = self.conns.get(&conn).map(|c| c.ip) else { return };
-        let is_reply = matches!(frame, FrameAsk::Out(_));
-        if !is_reply && !self.ips.of(ip).message(self.now_ms, &self.limits) {
-            tracing::debug!(conn, "too many messages: the socket is closed");
-            self.drop_conn(conn);
-            return;
-        }
-        match frame {
-            FrameAsk::Ping => self.out_text(conn, r#"{"channel":"pong"}"#.into()),
-            FrameAsk::Out(text) => self.out_text(conn, text.into()),
-            FrameAsk::Counted => {}
-            FrameAsk::Unreadable(text) => {
-                let text: String = text.chars().take(400).collect();
-                self.error(conn, &format!("Error parsing JSON into valid websocket request: {text}"));
-            }
-            FrameAsk::Subscribe(value) => self.subscribe(conn, ip, &value),
-            FrameAsk::Unsubscribe(value) => match serde_json::from_value::<Sub>(value.clone()) {
-                Ok(sub) if self.conns.get_mut(&conn).is_some_and(|c| c.subs.remove(&sub)) => {
-                    self.unlisten(conn, ip, &sub);
-                    self.acknowledge(conn, "unsubscribe", &sub);
-                }
-                Ok(sub) => self.error(conn, &format!("Already unsubscribed: {}", sub.text())),
-                Err(_) => self.error(conn, &format!("Invalid subscription {value}")),
-            },
-        }
-    }
-
-    fn error(&mut self, conn: ConnId, text: &str) {
-        self.out(conn, &json!({ "channel": "error", "data": text }));
-    }
-
-    fn acknowledge(&mut self, conn: ConnId, method: &str, sub: &Sub) {
-        self.out(conn, &json!({ "channel": "subscriptionResponse", "data": { "method": method, "subscription": sub } }));
-    }
-
-    fn subscribe(&mut self, conn: ConnId, ip: IpAddr, value: &Value) {
-        let sub = serde_json::from_value::<Sub>(value.clone()).ok().filter(|s| self.is_subscribable(s));
-        let Some(sub) = sub else { return self.error(conn, &format!("Invalid subscription {value}")) };
-        if self.conns.get(&conn).is_none_or(|c| c.subs.contains(&sub)) {
-            return self.error(conn, &format!("Already subscribed: {}", sub.text()));
-        }
-        let budget = self.ips.of(ip);
-        if budget.subscriptions >= self.limits.ws_subscriptions {
-            return self.error(conn, &format!("Cannot track more than {} total subscriptions.", self.limits.ws_subscriptions));
-        }
-        if sub.user().is_some_and(|user| !budget.watch(user, &self.limits)) {
-            return self.error(conn, &format!("Cannot track more than {} total users.", self.limits.ws_users));
-        }
-        budget.subscriptions += 1;
-        let listeners = match sub.user() {
-            Some(user) => {
-                let account = self.sight(user);
-                self.user_listeners.entry(account).or_default()
-            }
-            None => &mut self.market_listeners,
-        };
-        listeners.entry(sub.clone()).or_default().insert(conn);
-        if let Some(c) = self.conns.get_mut(&conn) {
-            c.subs.insert(sub.clone());
-        }
-        self.acknowledge(conn, "subscribe", &sub);
-        self.first_message(conn, &sub);
-    }
-
-    fn is_subscribable(&self, sub: &Sub) -> bool {
-        let coin = sub.coin().is_none_or(|c| self.universe.named(c).is_some());
-        #[expect(clippy::wildcard_enum_match_arm, reason = "only these have parameters to check")]
-        let parameters = match sub {
-            Sub::L2Book { n_sig_figs, mantissa, .. } => crate::render::Grouping::new(*n_sig_figs, *mantissa).is_some(),
-            Sub::Candle { interval, .. } => crate::candles::interval_ms(interval).is_some(),
-            _ => true,
-        };
-        coin && parameters
-    }
-
-    fn control(&mut self, control: Control) {
-        let now = self.now_ms;
-        match control {
-            Control::Order(orders, reply) => {
-                let mut out = Vec::new();
-                for order in orders {
-                    match self.faults.order(now, order) {
-                        Ok(active) => out.push(active),
-                        Err(refusal) => return send(reply, Err(refusal)),
-                    }
-                }
-                for active in &out {
-                    tracing::info!(fault = %active.kind, percent = active.order.percent, "fault ordered");
-                    self.begin_fault(active);
-                }
-                self.sync_faults();
-                send(reply, Ok(out));
-            }
-            Control::List(reply) => send(reply, self.faults.list(now).to_vec()),
-            Control::Clear(which, reply) => {
-                self.faults.clear(which);
-                self.sync_faults();
-                send(reply, self.faults.list(now).to_vec());
-            }
-            Control::Truth(user, reply) => {
-                let account = self.account_of(user);
-                let render = self.render();
-                let fill = |f: &exchange::FillRecord| serde_json::to_value(render.fill(f)).unwrap_or_default();
-                send(reply, self.memories.truth(account, user, &self.universe, fill));
-            }
-            Control::State(reply) => send(reply, self.state()),
-            Control::Push(push, reply) => {
-                let done = self.push_market(&push);
-                send(reply, done);
-            }
-            Control::Deposit(order, reply) => {
-                let account = self.directory.sight(order.user).unwrap_or_else(|| self.directory.adopt(order.user));
-                self.credit();
-                send(
-                    reply,
-                    match self.exchange.submit(now, account, Op::Deposit { amount: order.usd }) {
-                        OpResult::Refused(text) => Err(text),
-                        OpResult::Default | OpResult::Orders(_) | OpResult::Cancels(_) => Ok(()),
-                    },
-                );
-            }
-        }
-    }
-
-    fn state(&self) -> VenueState {
-        VenueState {
-            now_ms: self.now_ms,
-            up_ms: self.now_ms - self.started_ms,
-            sockets: self.conns.len(),
-            subscriptions: self.conns.values().map(|c| c.subs.len()).sum(),
-            info_requests: self.info_requests,
-            exchange_requests: self.exchange_requests,
-            tape_pass: self.feed.pass(),
-            accounts: self.exchange.accounts().count(),
-        }
-    }
-
-    fn push_market(&mut self, push: &MarketPush) -> Result<(), String> {
-        let market = self.universe.named(&push.coin).ok_or_else(|| format!("coin: no market {:?}", push.coin))?;
-        let (asset, instrument) = (market.asset, market.instrument.clone());
-        let px = |value| instrument.px_exact(value).map_err(|e| format!("px: {e}"));
-        let qty = |value| instrument.qty_exact(value).map_err(|e| format!("sz: {e}"));
-        let levels = |side: &[(rust_decimal::Decimal, rust_decimal::Decimal)]| -> Result<Vec<exchange::LevelChange>, String> {
-            side.iter().map(|(p, q)| Ok(exchange::LevelChange { px: px(*p)?, qty: qty(*q)? })).collect()
-        };
-        let (bids, asks) = (levels(&push.bids)?, levels(&push.asks)?);
-        let mut events = Vec::new();
-        for t in &push.trades {
-            let trade = exchange::BackgroundEvent::Trade { asset, px: px(t.px)?, qty: qty(t.sz)?, aggressor: t.side };
-            events.push(trade);
-        }
-        if push.replace {
-            events.push(exchange::BackgroundEvent::Snapshot { asset, bids, asks });
-        } else if !(bids.is_empty() && asks.is_empty()) {
-            events.push(exchange::BackgroundEvent::Levels { asset, bids, asks });
-        }
-        if let Some(oracle) = push.oracle {
-            events.push(exchange::BackgroundEvent::Oracle { asset, px: px(oracle)? });
-        }
-        for event in events {
-            self.exchange.background(self.now_ms, event);
-        }
-        Ok(())
-    }
-
-    /// What a fault does at once.
-    fn begin_fault(&mut self, active: &ActiveFault) {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the others are asked for when they matter")]
-        match active.kind {
-            Fault::Disconnect => self.disconnect_all(),
-            Fault::PriceShock => {
-                let change = Ratio::bps(active.order.bps.unwrap_or(-100));
-                for asset in self.coins(active) {
-                    self.exchange.fault(self.now_ms, exchange::Fault::PriceShock { asset, change });
-                }
-            }
-            Fault::AutoDeleverage => {
-                let Some(account) = active.order.user.map(|u| self.account_of(u)) else { return };
-                for asset in self.coins(active) {
-                    let all = domain::Qty(i64::MAX);
-                    self.exchange.fault(self.now_ms, exchange::Fault::AutoDeleverage { account, asset, qty: all });
-                }
-            }
-            Fault::Flapping => self.due.flap = self.now_ms + active.delay_ms(),
-            _ => {}
-        }
-    }
-
-    /// The markets that a fault is about.
-    fn coins(&self, active: &ActiveFault) -> Vec<Asset> {
-        let named = active.order.coin.as_deref();
-        self.universe.live().filter(|m| named.is_none_or(|n| n == m.name())).map(|m| m.asset).collect()
-    }
-
-    fn disconnect_all(&mut self) {
-        let all: Vec<ConnId> = self.conns.keys().copied().collect();
-        tracing::info!(sockets = all.len(), "fault: all sockets are closed");
-        for conn in all {
-            self.drop_conn(conn);
-        }
-    }
-
-    /// Tells the exchange which of its own faults hold now; called whenever one may have begun or ended.
-    fn sync_faults(&mut self) {
-        let now = self.now_ms;
-        let active: Vec<ActiveFault> = self.faults.list(now).to_vec();
-        let holding = |kind: Fault| active.iter().filter(move |a| a.kind == kind);
-        let frozen: BTreeSet<Asset> = holding(Fault::StaleOracle).flat_map(|a| self.coins(a)).collect();
-        for asset in frozen.symmetric_difference(&self.frozen) {
-            let fault = exchange::Fault::FreezeOracle { asset: *asset, frozen: frozen.contains(asset) };
-            self.exchange.fault(now, fault);
-        }
-        self.frozen = frozen;
-        let halted: BTreeSet<Asset> = holding(Fault::Halt).flat_map(|a| self.coins(a)).collect();
-        for asset in halted.symmetric_difference(&self.halted) {
-            let fault = exchange::Fault::Halt { asset: *asset, halted: halted.contains(asset) };
-            self.exchange.fault(now, fault);
-        }
-        self.halted = halted;
-        let spiked: BTreeMap<Asset, Ratio> = holding(Fault::FundingSpike)
-            .flat_map(|a| self.coins(a).into_iter().map(|c| (c, Ratio::bps(a.order.bps.unwrap_or(100)))))
-            .collect();
-        let either: BTreeSet<Asset> = spiked.keys().chain(self.spiked.keys()).copied().collect();
-        for asset in either {
-            let rate = spiked.get(&asset).copied();
-            if rate != self.spiked.get(&asset).copied() {
-                self.exchange.fault(now, exchange::Fault::FundingOverride { asset, rate });
-                self.dirty_contexts.insert(asset);
-            }
-        }
-        self.spiked = spiked;
-        let is_post_only = holding(Fault::PostOnly).next().is_some();
-        if is_post_only != self.is_post_only {
-            let until_ms = if is_post_only { u64::MAX } else { 0 };
-            self.exchange.fault(now, exchange::Fault::PostOnlyWindow { until_ms });
-            self.is_post_only = is_post_only;
-        }
-        let flapping = holding(Fault::Flapping).next().map(ActiveFault::delay_ms);
-        if let Some(every) = flapping.filter(|_| now >= self.due.flap) {
-            self.due.flap = now + every;
-            self.disconnect_all();
         }
     }
 }

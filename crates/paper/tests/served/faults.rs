@@ -245,6 +245,9 @@ async fn the_control_api_orders_lists_and_clears() {
     let (status, body) = post(&json!({ "fault": "meteor" })).await;
     let text = body["error"].as_str().unwrap_or_default();
     assert!(status == 400 && text.starts_with("unknown fault \"meteor\": there are too-many-requests"), "{body}");
+    let (status, body) = post(&json!([{ "fault": "latency" }, { "fault": "halt", "coin": "DOGE" }])).await;
+    assert!(status == 400 && body["error"].as_str().is_some_and(|t| t.starts_with("coin is DOGE")), "{body}");
+    assert_eq!(venue.paper.faults().await.expect("runs"), [], "all or none");
     let (status, body) = post(&json!({ "fault": "latency", "speed": 1 })).await;
     assert!(status == 400 && body["error"].as_str().is_some_and(|t| t.contains("unknown field `speed`")), "{body}");
     let (status, body) =

@@ -8,10 +8,11 @@
 #![expect(clippy::float_arithmetic, reason = "statistics of durations; no money here")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot set itself up should stop where it stands")]
 
+mod clearance;
 mod decode;
-mod guard;
+mod desk_growth;
+mod durable;
 mod harness;
-mod journal;
 mod sign;
 
 use std::process::ExitCode;
@@ -27,8 +28,9 @@ type Duel = fn(usize) -> Vec<Outcome>;
 const DUELS: &[(&str, &str, Duel)] = &[
     ("sign", "typed order to signed body, against one bare libsecp256k1 signature", sign::run),
     ("decode", "l2Book bytes to a fixed-point book, against typed serde_json", decode::run),
-    ("guard", "one clearance, and how it grows with positions and working orders", guard::run),
-    ("journal", "one durable append, against append and fdatasync; 32 writers against one", journal::run),
+    ("guard", "one clearance, and how it grows with positions and working orders", clearance::run),
+    ("desk", "what a child order costs with few and with many live parents", desk_growth::run),
+    ("journal", "one durable append, against append and fdatasync; 32 writers against one", durable::run),
 ];
 
 fn main() -> ExitCode {

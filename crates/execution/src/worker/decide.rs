@@ -9,7 +9,7 @@ use super::quantities::guard_reach_x2;
 use super::ticket::{Level, Order, Standing, Ticket};
 use super::{
     ANY_PRICE, BLIND, Body, CANCEL_AGAIN, CATCH_UP, CHILDREN_MAX, Due, Hot, NO_PRICE, Obstacle, PLACE_MARGIN_BPS, POV_EVERY,
-    REACH_BPS, REACH_DOUBLINGS, REPEG_EVERY, RETRY, STALE, THIN_SPREAD_BPS, TICKETS, TOKEN_EVERY, TOKENS,
+    POV_SLICES, REACH_BPS, REACH_DOUBLINGS, REPEG_EVERY, RETRY, STALE, THIN_SPREAD_BPS, TICKETS, TOKEN_EVERY, TOKENS,
 };
 use crate::Proposal;
 use crate::schedule::Shape;
@@ -243,14 +243,15 @@ impl Body {
         volume.and_then(|v| i64::try_from(v.ceil()).ok()).unwrap_or(i64::MAX)
     }
 
-    /// Size of one slice, the measure of what may be caught up at once: the present one or the average, whichever is more, so that
-    /// what a steep schedule left over at its flat end can still be done.
+    /// Size of one slice, the measure of what may be caught up at once: the present one, or the parent's average if that is more,
+    /// so that what a steep schedule or an amendment left over can still be done at the flat end.
     fn slice(&self) -> i64 {
-        let size = match &self.leg.plan {
-            Some(plan) => plan.size(self.leg.started.saturating_sub(1)).max(self.leg.qty / i64::from(plan.len())),
-            None => self.spec.qty.0 / 100,
+        let slices = match &self.spec.schedule {
+            Schedule::Twap { slices } | Schedule::Vwap { slices, .. } | Schedule::Shortfall { slices, .. } => *slices,
+            Schedule::Pov { .. } => POV_SLICES,
         };
-        size.max(self.smallest)
+        let present = self.leg.plan.as_ref().map_or(0, |plan| plan.size(self.leg.started.saturating_sub(1)));
+        (self.spec.qty.0 / i64::from(slices.max(1))).max(present).max(self.smallest)
     }
 
     /// Between two tickets that catch up.
@@ -634,6 +635,10 @@ impl Body {
             levels.iter().take_while(|l| (px.0 - l.px.0) * sign >= 0).fold(0_i64, |sum, l| sum.saturating_add(l.qty.0.max(0)));
         let room = self.room.unwrap_or(i64::MAX);
         let mut qty = ticket.want.min(free).min(room);
+        if self.spec.end == EndPolicy::Force && self.open() > 0 {
+            // what comes back from the others may be too small for an order of its own: the last one waits for it
+            qty = qty.min((free - smallest).max(0));
+        }
         if depth < qty {
             // never more than the book shows; less than the smallest order is not worth a message
             qty = depth.max(smallest.min(qty));

@@ -55,6 +55,8 @@ const GUARD_BPS: i64 = 25;
 /// Participation: shortest and longest life of a child, and shortest time between two.
 const POV_LIFE: (Span, Span) = (Span::secs(5), Span::secs(60));
 const POV_EVERY: Span = Span::secs(1);
+/// … and the number of slices by which its size is measured.
+const POV_SLICES: u32 = 100;
 
 /// One live parent.
 ///

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::{
-    ClientKey, Entry, Epoch, Fill, Instrument, InstrumentId, JournalTag, Lots, OrderOutcome, ParentId, Qty, Seed, Stamp,
+    ChildNo, ClientKey, Entry, Epoch, Fill, Instrument, InstrumentId, JournalTag, Lots, OrderOutcome, ParentId, Seed, Stamp,
     StopLevel, TradeId, Venue, VenueOrderId,
 };
 use serde::Serialize;
@@ -10,8 +10,12 @@ use crate::order::{Order, Working};
 
 /// Finished orders kept for late fills and for spotting contradictions; older ones are known by their fills alone.
 const DONE_KEPT: usize = 4_096;
-/// Trade ids are kept this long behind the newest fill, far beyond the ten minutes by which pulls overlap.
+/// Trade ids are kept this long behind the newest fill, far beyond the ten minutes by which pulls overlap …
 const TRADES_KEPT_MS: u64 = 2 * 3_600_000;
+/// … the newest so many at any age, since after a long absence the stream may tell of a new fill before the old ones are read …
+const TRADES_KEPT_MIN: usize = 8_192;
+/// … and no more than so many: half an hour of a hundred fills a second.
+const TRADES_KEPT_MAX: usize = 200_000;
 
 /// Everything that the journal determines. It changes by [`Books::fold`] and by nothing else, so the same journal gives the
 /// same books (I25).
@@ -54,15 +58,21 @@ pub struct Books {
     #[serde(skip)]
     by_order: BTreeMap<VenueOrderId, ClientKey>,
     #[serde(skip)]
-    live: BTreeSet<ClientKey>,
+    live: BTreeMap<(ParentId, ChildNo), ClientKey>,
+    #[serde(skip)]
+    unknown: usize,
     #[serde(skip)]
     done: VecDeque<ClientKey>,
     #[serde(skip)]
-    trades: BTreeMap<TradeId, u64>,
+    trades: BTreeSet<TradeId>,
+    /// The same trades by venue time, with what each did to a position.
     #[serde(skip)]
-    trade_times: BTreeSet<(u64, TradeId)>,
+    trade_times: BTreeMap<(u64, TradeId), (InstrumentId, Lots)>,
+    /// Venue time of the newest trade that is no longer kept.
     #[serde(skip)]
-    fundings: BTreeSet<(InstrumentId, u64)>,
+    forgotten_ms: BTreeMap<Venue, u64>,
+    #[serde(skip)]
+    fundings: BTreeSet<(u64, InstrumentId)>,
 }
 
 impl Books {
@@ -87,14 +97,15 @@ impl Books {
             Entry::Parent { spec, .. } => self.parents = self.parents.max(spec.id.0),
             Entry::Intent { intent, .. } => {
                 self.nonce = self.nonce.max(intent.nonce);
-                self.live.insert(intent.key);
+                self.live.insert((intent.key.parent(), intent.key.child()), intent.key);
                 self.orders.insert(intent.key, Order::new(*intent, at));
             }
             Entry::Acked { key, order } => {
+                if self.orders.get(key).is_some_and(|o| matches!(o.state, Working::Sent | Working::Unknown(_))) {
+                    self.enter(at, *key, Working::Resting);
+                }
                 if let Some(known) = self.orders.get_mut(key) {
-                    if !matches!(known.state, Working::Resting | Working::CancelAsked | Working::Done(_)) {
-                        known.enter(at, Working::Resting);
-                    }
+                    known.acked = true;
                     if let Some(id) = order {
                         known.order = Some(id.clone());
                         self.by_order.insert(id.clone(), *key);
@@ -106,7 +117,7 @@ impl Books {
             Entry::Done { key, outcome, .. } => self.finish(at, *key, *outcome),
             Entry::Fill(fill) => self.fill(fill),
             Entry::Funding(payment) => {
-                self.fundings.insert((payment.instrument, payment.venue_ms));
+                self.fundings.insert((payment.venue_ms, payment.instrument));
                 while self.fundings.len() > DONE_KEPT {
                     self.fundings.pop_first();
                 }
@@ -147,13 +158,15 @@ impl Books {
         if let Some(order) = self.orders.get_mut(&key)
             && !order.state.is_done()
         {
+            self.unknown -= usize::from(order.state.is_unknown());
+            self.unknown += usize::from(to.is_unknown());
             order.enter(at, to);
         }
     }
 
     fn finish(&mut self, at: Stamp, key: ClientKey, outcome: OrderOutcome) {
         self.enter(at, key, Working::Done(outcome));
-        if self.live.remove(&key) {
+        if self.live.remove(&(key.parent(), key.child())).is_some() {
             self.done.push_back(key);
         }
         while self.done.len() > DONE_KEPT {
@@ -167,11 +180,12 @@ impl Books {
     }
 
     fn fill(&mut self, fill: &Fill) {
-        if self.trades.insert(fill.id.clone(), fill.venue_ms).is_some() {
+        if !self.trades.insert(fill.id.clone()) {
             return; // I17: a trade is booked once, whoever tells of it
         }
-        self.trade_times.insert((fill.venue_ms, fill.id.clone()));
-        *self.positions.entry(fill.instrument).or_default() += Lots(fill.side.sign() * fill.qty.0);
+        let moved = Lots(fill.side.sign() * fill.qty.0);
+        self.trade_times.insert((fill.venue_ms, fill.id.clone()), (fill.instrument, moved));
+        *self.positions.entry(fill.instrument).or_default() += moved;
         let cursor = self.cursor_ms.entry(fill.id.venue).or_default();
         *cursor = (*cursor).max(fill.venue_ms);
         if let Some(key) = self.key_of(fill)
@@ -180,13 +194,25 @@ impl Books {
             order.filled += fill.qty;
         }
         let horizon = (*self.cursor_ms.get(&fill.id.venue).unwrap_or(&0)).saturating_sub(TRADES_KEPT_MS);
-        while let Some((ms, _)) = self.trade_times.first()
-            && *ms < horizon
+        while let Some(((ms, _), _)) = self.trade_times.first_key_value()
+            && (*ms < horizon && self.trade_times.len() > TRADES_KEPT_MIN || self.trade_times.len() > TRADES_KEPT_MAX)
         {
-            if let Some((_, id)) = self.trade_times.pop_first() {
+            if let Some(((ms, id), _)) = self.trade_times.pop_first() {
+                let forgotten = self.forgotten_ms.entry(id.venue).or_default();
+                *forgotten = (*forgotten).max(ms);
                 self.trades.remove(&id);
             }
         }
+    }
+
+    /// What the position was before each of the newest fills, newest first, back to `since_ms` of venue time.
+    pub(crate) fn positions_before(&self, instrument: InstrumentId, since_ms: u64) -> impl Iterator<Item = Lots> {
+        let recent = self.trade_times.iter().rev().take_while(move |((ms, _), _)| *ms >= since_ms);
+        let here = recent.filter(move |(_, (of, _))| *of == instrument);
+        here.scan(self.position(instrument), |position, (_, (_, moved))| {
+            *position = *position - *moved;
+            Some(*position)
+        })
     }
 
     /// Our key of the order that `fill` belongs to, if it is one of ours.
@@ -207,34 +233,34 @@ impl Books {
         Some(key.tag()) == self.tag
     }
 
-    /// Whether the trade was booked, or is too old to be booked again.
+    /// Whether the trade was booked, or is so old that nobody remembers.
     #[must_use]
     pub fn has_trade(&self, fill: &Fill) -> bool {
-        let newest = self.cursor_ms.get(&fill.id.venue).copied().unwrap_or(0);
-        self.trades.contains_key(&fill.id) || fill.venue_ms + TRADES_KEPT_MS < newest
+        let forgotten = self.forgotten_ms.get(&fill.id.venue).is_some_and(|ms| fill.venue_ms <= *ms);
+        forgotten || self.trades.contains(&fill.id)
     }
 
     /// Whether the funding payment was booked.
     #[must_use]
     pub fn has_funding(&self, instrument: InstrumentId, venue_ms: u64) -> bool {
-        self.fundings.contains(&(instrument, venue_ms))
+        self.fundings.contains(&(venue_ms, instrument))
     }
 
-    /// Orders that are not over, by key.
+    /// Orders that are not over, by parent and child.
     pub fn live(&self) -> impl Iterator<Item = &Order> {
-        self.live.iter().filter_map(|key| self.orders.get(key))
+        self.live.values().filter_map(|key| self.orders.get(key))
+    }
+
+    /// The key of `parent`'s child `no`, if that is not over.
+    #[must_use]
+    pub fn live_child(&self, parent: ParentId, no: ChildNo) -> Option<ClientKey> {
+        self.live.get(&(parent, no)).copied()
     }
 
     /// Number of orders whose answer was lost and that are still unresolved.
     #[must_use]
-    pub fn unknown(&self) -> usize {
-        self.live().filter(|o| matches!(o.state, Working::Unknown(_))).count()
-    }
-
-    /// Quantity of `parent` that may still fill.
-    #[must_use]
-    pub fn live_of(&self, parent: ParentId) -> Qty {
-        self.live().filter(|o| o.intent.child.parent == parent).map(Order::remaining).sum()
+    pub const fn unknown(&self) -> usize {
+        self.unknown
     }
 
     /// The position by our own fills.

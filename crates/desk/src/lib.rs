@@ -8,6 +8,7 @@
 //! sockets. Start with [`Desk::apply`]; `orders` holds the life of an order, `reconcile` what a pull from the venue changes.
 
 mod books;
+mod doubts;
 mod effect;
 mod operator;
 mod order;
@@ -22,8 +23,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::{
-    AccountView, Book, ClientKey, Entry, Epoch, Fact, Instrument, InstrumentId, JournalTag, Marks, ParentId, Seed, Span, Stamp,
-    Stamped, StopLevel, StreamHealth, StreamKind, Venue, VenueOrderId,
+    AccountView, Book, Entry, Epoch, Fact, Instrument, InstrumentId, JournalTag, ParentId, Seed, Span, Stamp, Stamped, StopLevel,
+    StreamHealth, StreamKind, Venue, VenueOrderId,
 };
 use margin_guard::{Guard, Limits};
 use serde::{Deserialize, Serialize};
@@ -34,7 +35,7 @@ pub use order::{Order, Working};
 pub use parents::Ended;
 pub use status::{OrderLine, ParentLine, Status, VenueLine};
 
-use orders::Doubt;
+use doubts::Doubts;
 use parents::{Live, Wakes};
 use reconcile::Pull;
 
@@ -67,13 +68,17 @@ pub struct DeskConfig {
 }
 
 /// What is known of a market besides the books.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Market {
-    /// The venue's rules now. `None` until the venue told them in this tenure.
+    /// Whether the venue told its rules in this tenure.
     confirmed: bool,
     book: Option<Arc<Book>>,
-    marks: Option<Marks>,
+    /// Live parents, by number.
     parents: Vec<ParentId>,
+    /// Those of them that follow the market's volume.
+    followers: Vec<ParentId>,
+    /// Why none of its parents may propose, if they may not.
+    hold: Option<String>,
 }
 
 /// What is known of a venue besides the books.
@@ -82,11 +87,17 @@ struct VenueState {
     venue: Venue,
     market: StreamHealth,
     account: StreamHealth,
-    /// Set by the first complete pull after the account stream came up; cleared when it goes down.
+    /// When the account stream came up last.
+    listening_since: Stamp,
+    /// Set by the first complete pull begun after the account stream came up; cleared when it goes down.
     trusted: bool,
     pull: Option<Pull>,
     pull_due: Option<Stamp>,
     last_pull: Option<Stamp>,
+    /// When the newest pull that was applied began: an older one that comes late says nothing.
+    read: Option<Stamp>,
+    /// Up to when, in venue time, a pull has read all fills. What the stream told since may have gaps.
+    fills_read_ms: u64,
     view: Option<AccountView>,
     offset_ms: Option<i64>,
     pull_failures: u32,
@@ -103,13 +114,16 @@ pub struct Desk {
     live: BTreeMap<ParentId, Live>,
     ended: BTreeMap<ParentId, Ended>,
     wakes: Wakes,
-    doubts: BTreeMap<ClientKey, Doubt>,
+    doubts: Doubts,
+    doubts_aged: Stamp,
     breaks: BTreeMap<InstrumentId, u32>,
     foreign: BTreeMap<VenueOrderId, Venue>,
     /// Parents that must be looked at in this step.
     due: Vec<ParentId>,
     proposals: Vec<execution::Proposal>,
     draining: bool,
+    /// Something changed that decides whether parents may propose.
+    holds_due: bool,
     repairs: u32,
     alerts: status::RecentAlerts,
 }
@@ -166,21 +180,23 @@ impl Desk {
         out: &mut Vec<Effect>,
     ) -> Result<Desk, BootError> {
         let (limits_id, limits_text) = (limits.id(), limits.text().to_owned());
-        let market = |_: &InstrumentId| Market { confirmed: false, book: None, marks: None, parents: Vec::new() };
         let venue = |venue: &Venue| VenueState {
             venue: *venue,
             market: StreamHealth::Down,
             account: StreamHealth::Down,
+            listening_since: now,
             trusted: false,
             pull: None,
             pull_due: None,
             last_pull: None,
+            read: None,
+            fills_read_ms: 0,
             view: None,
             offset_ms: None,
             pull_failures: 0,
         };
         let mut desk = Desk {
-            markets: config.instruments.iter().map(|id| (*id, market(id))).collect(),
+            markets: config.instruments.iter().map(|id| (*id, Market::default())).collect(),
             venues: config.venues.iter().map(venue).collect(),
             config,
             guard: Guard::new(limits),
@@ -188,12 +204,14 @@ impl Desk {
             live: BTreeMap::new(),
             ended: BTreeMap::new(),
             wakes: Wakes::default(),
-            doubts: BTreeMap::new(),
+            doubts: Doubts::default(),
+            doubts_aged: now,
             breaks: BTreeMap::new(),
             foreign: BTreeMap::new(),
             due: Vec::new(),
             proposals: Vec::new(),
             draining: false,
+            holds_due: true,
             repairs: 0,
             alerts: status::RecentAlerts::default(),
         };
@@ -227,15 +245,18 @@ impl Desk {
         for order in orders {
             // R5: what an earlier tenure sent and nobody answered is unknown until the venue says (I05)
             if order.state == Working::Sent {
-                self.record(now, Entry::Unknown { key: order.key(), cause: domain::Lost::Restart }, out);
-                self.tell_worker(now, order.key(), execution::ChildEvent::Unknown);
+                self.lose_sight(now, order.key(), domain::Lost::Restart, out);
             }
             self.doubt(now, order.key(), Span::ZERO);
         }
-        for venue in &mut self.venues {
-            venue.pull_due = Some(now);
+        for state in &mut self.venues {
+            state.pull_due = Some(now);
+            state.fills_read_ms = self.books.cursor_ms.get(&state.venue).copied().unwrap_or(self.books.begun_ms);
         }
-        self.rehold(now);
+        if self.books.stop >= StopLevel::Cancel {
+            // the tenure that was told to may have died of it (L4)
+            self.cancel_everything(now, out);
+        }
         Ok(())
     }
 
@@ -248,6 +269,7 @@ impl Desk {
         }
         self.resolve_doubts(now, out);
         self.pull_if_due(now, out);
+        self.rehold(now);
         self.step_parents(now, out);
     }
 
@@ -255,8 +277,8 @@ impl Desk {
     #[must_use]
     pub fn wake(&self) -> Option<(Stamp, &'static str)> {
         let pulls = self.venues.iter().filter_map(|v| Some((self.next_pull(v)?, "pull")));
-        let cancels = self.doubts.values().filter_map(|d| Some((d.cancel_again?, "cancel again")));
-        pulls.chain(cancels).chain(self.wakes.first()).min_by_key(|(at, _)| at.mono)
+        let cancel = self.doubts.next_cancel().map(|at| (at, "cancel again"));
+        pulls.chain(cancel).chain(self.wakes.first()).min_by_key(|(at, _)| at.mono)
     }
 
     /// What the journal determines.
@@ -292,7 +314,7 @@ impl Desk {
     /// Stops proposing and cancels what rests, so that the process can leave. A restart resumes every parent.
     pub fn drain(&mut self, now: Stamp, out: &mut Vec<Effect>) {
         self.draining = true;
-        self.rehold(now);
+        self.holds_due = true;
         self.cancel_all_ours(now, out);
     }
 
@@ -306,20 +328,12 @@ impl Desk {
                     self.due.extend_from_slice(&market.parents);
                 }
             }
-            Fact::Marks(marks) => {
-                self.guard.observe_marks(marks);
-                if let Some(market) = self.markets.get_mut(&marks.instrument) {
-                    market.marks = Some(*marks);
-                }
-            }
+            Fact::Marks(marks) => self.guard.observe_marks(marks),
             Fact::Trade(trade) => {
-                if let Some(market) = self.markets.get(&trade.instrument) {
-                    for id in &market.parents {
-                        if let Some(live) = self.live.get_mut(id)
-                            && live.follows_volume()
-                        {
-                            live.worker.observe_trade(trade);
-                        }
+                let followers = self.markets.get(&trade.instrument).map_or(&[][..], |m| &m.followers);
+                for id in followers {
+                    if let Some(live) = self.live.get_mut(id) {
+                        live.worker.observe_trade(trade);
                     }
                 }
             }
@@ -376,12 +390,14 @@ impl Desk {
                 }
             }
         }
-        self.rehold(now);
+        self.holds_due = true;
     }
 
     fn on_account(&mut self, view: &AccountView) {
-        self.guard.observe_account(view);
-        if let Some(state) = self.venues.iter_mut().find(|v| v.venue == view.venue) {
+        let Some(state) = self.venues.iter_mut().find(|v| v.venue == view.venue) else { return };
+        // a pull takes its time, and the stream may have told of a newer account meanwhile
+        if state.view.as_ref().is_none_or(|known| known.at.mono <= view.at.mono) {
+            self.guard.observe_account(view);
             state.view = Some(view.clone());
         }
     }
@@ -400,6 +416,7 @@ impl Desk {
             // what happened while we were not listening is only known by asking (F06)
             state.trusted = false;
             if health == StreamHealth::Up {
+                state.listening_since = now;
                 state.pull = None;
                 state.pull_due = Some(now);
             }
@@ -409,7 +426,7 @@ impl Desk {
             let text = format!("{venue} {kind:?} stream is {health:?}; no new risk until it is back and the venue has been read");
             self.alert(Severity::Warn, "stream", text, out);
         }
-        self.rehold(now);
+        self.holds_due = true;
     }
 
     /// Emits `entry` and folds it at once.
@@ -431,7 +448,7 @@ impl Desk {
         self.alert(Severity::Act, "frozen", format!("{instrument}: {why}"), out);
         self.guard.freeze(instrument, &why);
         self.record(now, Entry::Frozen { instrument, why }, out);
-        self.rehold(now);
+        self.holds_due = true;
     }
 
     fn raise(&mut self, now: Stamp, level: StopLevel, cause: &str, out: &mut Vec<Effect>) {
@@ -439,13 +456,15 @@ impl Desk {
             self.record(now, Entry::Latch { level, cause: cause.to_owned() }, out);
             self.guard.set_stop(self.books.stop);
             self.alert(Severity::Act, "stopped", format!("level {level:?}: {cause}"), out);
-            self.rehold(now);
+            self.holds_due = true;
         }
         if self.books.stop >= StopLevel::Cancel {
-            for venue in self.config.venues.clone() {
-                out.push(Effect::CancelAll(venue));
-            }
-            self.cancel_all_ours(now, out);
+            self.cancel_everything(now, out);
         }
+    }
+
+    fn cancel_everything(&mut self, now: Stamp, out: &mut Vec<Effect>) {
+        out.extend(self.venues.iter().map(|state| Effect::CancelAll(state.venue)));
+        self.cancel_all_ours(now, out);
     }
 }

@@ -4,6 +4,9 @@ use domain::{Arrival, Command, CommandReply, Entry, InstrumentId, ParentId, Pare
 
 use crate::{BootError, Desk, Effect};
 
+/// Live parents. Each costs a few kilobytes and a look at every book of its market.
+const PARENTS_MAX: usize = 20_000;
+
 fn fault(field: &str, value: impl ToString, expected: impl Into<String>) -> SpecFault {
     SpecFault { field: field.to_owned(), value: value.to_string(), expected: expected.into() }
 }
@@ -35,6 +38,9 @@ impl Desk {
         if !self.is_ready() {
             return Err(vec![fault("parent", spec.id, "a daemon that has read its venue; this one has not yet")]);
         }
+        if self.live.len() >= PARENTS_MAX {
+            return Err(vec![fault("parent", spec.id, format!("fewer than {PARENTS_MAX} live parents"))]);
+        }
         let known = self.markets.get(&spec.instrument).filter(|m| m.confirmed);
         let (Some(market), Some(rules)) = (known, self.books.instruments.get(&spec.instrument)) else {
             return Err(vec![fault("instrument", spec.instrument, format!("one of {}", self.tradable()))]);
@@ -51,13 +57,11 @@ impl Desk {
         let mid = domain::Px(mid_x2 / 2);
         // the worker checks the fields, then the guard the size; only then does anything change
         execution::Worker::start(&spec, rules, now, &arrival, self.books.seed.unwrap_or(domain::Seed(0)))?;
-        self.guard
-            .admit_parent(now, &spec, mid)
-            .map_err(|refusal| {
-                let room = refusal.room().map(|room| format!("at most {} now; ", rules.qty_decimal(room).normalize()));
-                let expected = format!("{}{refusal}", room.unwrap_or_default());
-                vec![fault("quantity", rules.qty_decimal(spec.qty).normalize(), expected)]
-            })?;
+        self.guard.admit_parent(now, &spec, mid).map_err(|refusal| {
+            let room = refusal.room().map(|room| format!("at most {} now; ", rules.qty_decimal(room).normalize()));
+            let expected = format!("{}{refusal}", room.unwrap_or_default());
+            vec![fault("quantity", rules.qty_decimal(spec.qty).normalize(), expected)]
+        })?;
         self.begin(&spec, now, &arrival).map_err(|e| match e {
             BootError::Parent { faults, .. } => faults,
             BootError::NoRules { instrument, .. } => vec![fault("instrument", instrument, "a market whose rules are known")],
@@ -85,7 +89,7 @@ impl Desk {
         }
         self.record(now, Entry::Rearm { reason: reason.to_owned() }, out);
         self.guard.set_stop(StopLevel::Run);
-        self.rehold(now);
+        self.holds_due = true;
         Ok(())
     }
 
@@ -115,7 +119,7 @@ impl Desk {
         self.breaks.remove(&instrument);
         self.guard.set_position(instrument, position);
         self.guard.unfreeze(instrument);
-        self.rehold(now);
+        self.holds_due = true;
         Ok(())
     }
 }

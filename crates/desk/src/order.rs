@@ -36,6 +36,18 @@ impl Working {
     pub const fn is_done(self) -> bool {
         matches!(self, Working::Done(_))
     }
+
+    /// Whether nobody knows if the venue has it.
+    #[must_use]
+    pub const fn is_unknown(self) -> bool {
+        matches!(self, Working::Unknown(_))
+    }
+
+    /// Whether no answer to its placement has been read.
+    #[must_use]
+    pub const fn is_unanswered(self) -> bool {
+        matches!(self, Working::Sent | Working::Unknown(_))
+    }
 }
 
 /// One of our orders: what was sent, where it stands, what has filled.
@@ -47,6 +59,8 @@ pub struct Order {
     pub state: Working,
     /// The venue's name of it.
     pub order: Option<VenueOrderId>,
+    /// Whether the venue ever said that it has it.
+    pub acked: bool,
     /// Quantity booked so far.
     pub filled: Qty,
     /// When it entered its state.
@@ -55,7 +69,7 @@ pub struct Order {
 
 impl Order {
     pub(crate) fn new(intent: Intent, at: Stamp) -> Order {
-        Order { intent, state: Working::Sent, order: None, filled: Qty::ZERO, since: at }
+        Order { intent, state: Working::Sent, order: None, acked: false, filled: Qty::ZERO, since: at }
     }
 
     /// Our name of it.

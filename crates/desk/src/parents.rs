@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     Child, ClientKey, Entry, Expiry, InstrumentId, Intent, MarketStatus, ParentChange, ParentId, ParentOutcome, ParentSpec, Px,
-    Schedule, Span, Stamp, StopLevel, Tif, Venue,
+    Schedule, Span, SpecFault, Stamp, StopLevel, Tif, Venue,
 };
 use execution::{ChildEvent, Progress, Proposal, Worker};
 use margin_guard::Refusal;
 use serde::Serialize;
 
-use crate::{BootError, Desk, Effect};
+use crate::{BootError, Desk, Effect, Market};
 
 /// Orders that share a nonce travel as one action; more than this would cost a second unit of the venue's weight.
 const BATCH_MAX: usize = 40;
@@ -22,8 +22,6 @@ const REFUSAL_QUIET: Span = Span::secs(1);
 pub(crate) struct Live {
     pub spec: ParentSpec,
     pub worker: Worker,
-    /// Why it may not propose, if it may not.
-    hold: Option<String>,
     last_refusal: Option<(&'static str, Stamp)>,
     refusals_uncounted: u32,
     /// Refusals in earlier tenures, which the worker has not seen.
@@ -36,7 +34,7 @@ impl Live {
         Progress { refusals: progress.refusals + self.refusals_before, ..progress }
     }
 
-    fn change(&mut self, at: Stamp, change: &ParentChange) -> Result<(), Vec<domain::SpecFault>> {
+    fn change(&mut self, at: Stamp, change: &ParentChange) -> Result<(), Vec<SpecFault>> {
         self.worker.change(at, change)?;
         if let ParentChange::Amend { qty, horizon } = change {
             self.spec.qty = qty.unwrap_or(self.spec.qty);
@@ -45,7 +43,7 @@ impl Live {
         Ok(())
     }
 
-    pub fn follows_volume(&self) -> bool {
+    fn follows_volume(&self) -> bool {
         matches!(self.spec.schedule, Schedule::Pov { .. })
     }
 }
@@ -179,11 +177,16 @@ impl Desk {
         let seed = self.books.seed.unwrap_or(domain::Seed(0));
         let worker =
             Worker::start(spec, rules, start, arrival, seed).map_err(|faults| BootError::Parent { parent: spec.id, faults })?;
-        let live = Live { spec: spec.clone(), worker, hold: None, last_refusal: None, refusals_uncounted: 0, refusals_before: 0 };
-        self.live.insert(spec.id, live);
+        let mut live = Live { spec: spec.clone(), worker, last_refusal: None, refusals_uncounted: 0, refusals_before: 0 };
         if let Some(market) = self.markets.get_mut(&spec.instrument) {
+            // numbers only rise, so these stay sorted
             market.parents.push(spec.id);
+            if live.follows_volume() {
+                market.followers.push(spec.id);
+            }
+            live.worker.hold(start, market.hold.as_deref());
         }
+        self.live.insert(spec.id, live);
         self.due.push(spec.id);
         Ok(())
     }
@@ -193,7 +196,11 @@ impl Desk {
         live.worker.end(at, &outcome);
         self.wakes.set(id, None);
         if let Some(market) = self.markets.get_mut(&live.spec.instrument) {
-            market.parents.retain(|p| *p != id);
+            for list in [&mut market.parents, &mut market.followers] {
+                if let Ok(at) = list.binary_search(&id) {
+                    list.remove(at);
+                }
+            }
         }
         self.ended.insert(id, Ended { outcome, at, progress: live.progress(at), spec: live.spec });
         // what a report needs is in the journal; this is for the live view alone
@@ -214,22 +221,26 @@ impl Desk {
         self.markets.get(&instrument)?.book.as_ref()?.mid_x2()
     }
 
-    /// Tells each worker whether it may propose, after something changed that decides it.
+    /// Tells the workers whether they may propose, if something changed that decides it.
     pub(crate) fn rehold(&mut self, now: Stamp) {
-        let ids: Vec<ParentId> = self.live.keys().copied().collect();
-        for id in ids {
-            let Some(instrument) = self.live.get(&id).map(|l| l.spec.instrument) else { continue };
-            let reason = self.hold_reason(instrument);
-            let Some(live) = self.live.get_mut(&id) else { continue };
-            if live.hold != reason {
-                live.worker.hold(now, reason.as_deref());
-                live.hold = reason;
-                self.due.push(id);
+        if !std::mem::take(&mut self.holds_due) {
+            return;
+        }
+        let reasons: Vec<(InstrumentId, Option<String>)> =
+            self.markets.iter().map(|(id, market)| (*id, self.hold_reason(*id, market))).collect();
+        for (id, reason) in reasons {
+            let Some(market) = self.markets.get_mut(&id).filter(|m| m.hold != reason) else { continue };
+            for parent in &market.parents {
+                if let Some(live) = self.live.get_mut(parent) {
+                    live.worker.hold(now, reason.as_deref());
+                    self.due.push(*parent);
+                }
             }
+            market.hold = reason;
         }
     }
 
-    fn hold_reason(&self, instrument: InstrumentId) -> Option<String> {
+    fn hold_reason(&self, instrument: InstrumentId, market: &Market) -> Option<String> {
         if self.draining {
             return Some("the daemon is stopping".to_owned());
         }
@@ -242,7 +253,6 @@ impl Desk {
         if let Some(why) = self.books.frozen.get(&instrument) {
             return Some(format!("market frozen: {why}"));
         }
-        let market = self.markets.get(&instrument)?;
         if !market.confirmed {
             return Some("the venue has not confirmed this market's rules".to_owned());
         }
@@ -291,9 +301,7 @@ impl Desk {
         match proposal {
             Proposal::Place(child) => self.place(now, child, batches, out),
             Proposal::Cancel(no) => {
-                let key =
-                    self.books.live().find(|o| o.intent.child.parent == id && o.intent.child.no == no).map(crate::Order::key);
-                if let Some(key) = key {
+                if let Some(key) = self.books.live_child(id, no) {
                     self.cancel_order(now, key, out);
                 }
             }
@@ -369,27 +377,28 @@ impl Desk {
         change: &ParentChange,
         why: &str,
         out: &mut Vec<Effect>,
-    ) -> Result<(), Vec<domain::SpecFault>> {
-        let mid = self.live.get(&id).and_then(|l| self.mid_x2(l.spec.instrument)).map_or(Px(0), |x2| Px(x2 / 2));
-        let Some(live) = self.live.get_mut(&id) else {
+    ) -> Result<(), Vec<SpecFault>> {
+        let fault = |field: &str, value: String, expected: String| vec![SpecFault { field: field.into(), value, expected }];
+        let Some(live) = self.live.get(&id) else {
             let expected =
                 if self.ended.contains_key(&id) { "a parent that has not ended" } else { "the number of a live parent" };
-            return Err(vec![domain::SpecFault { field: "parent".into(), value: id.to_string(), expected: expected.into() }]);
+            return Err(fault("parent", id.to_string(), expected.into()));
         };
-        let before = live.spec.clone();
-        live.change(now, change)?;
-        if live.spec.qty != before.qty
-            && let Err(refusal) = self.guard.amend_parent(now, &before, live.spec.qty, mid)
-        {
-            // the old values were valid a moment ago, so putting them back cannot fail
-            let back = ParentChange::Amend { qty: Some(before.qty), horizon: Some(before.horizon) };
-            let undone = live.change(now, &back);
-            assert!(undone.is_ok(), "invariant: an amendment that the guard refused can be undone");
-            return Err(vec![domain::SpecFault {
-                field: "quantity".into(),
-                value: refusal.kind().into(),
-                expected: refusal.to_string(),
-            }]);
+        let before = &live.spec;
+        // both the worker and the guard must agree before either changes
+        let mut changed = live.worker.clone();
+        changed.change(now, change)?;
+        if let ParentChange::Amend { qty: Some(qty), .. } = change {
+            let mid = self.mid_x2(before.instrument).map(|x2| Px(x2 / 2));
+            let expected = "no more than before: without a book, nobody can say what more is worth";
+            let mid = mid.or((*qty <= before.qty).then_some(Px(0)));
+            let mid = mid.ok_or_else(|| fault("quantity", format!("{} lots", qty.0), expected.into()))?;
+            self.guard
+                .amend_parent(now, before, *qty, mid)
+                .map_err(|refusal| fault("quantity", format!("{} lots", qty.0), refusal.to_string()))?;
+        }
+        if let Some(live) = self.live.get_mut(&id) {
+            live.change(now, change)?;
         }
         self.due.push(id);
         self.record(now, Entry::Changed { parent: id, change: change.clone(), why: why.to_owned() }, out);

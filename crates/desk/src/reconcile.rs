@@ -2,7 +2,7 @@
 //! time (I15): every repair is an entry with a key of its own, and a repeated key is not recorded.
 
 use domain::{
-    ClientKey, Entry, InstrumentId, Lots, OrderReport, ReportedState, Span, Stamp, StopLevel, StreamHealth, Venue, VenueOrderId,
+    Entry, InstrumentId, Lots, OrderReport, ReportedState, Span, Stamp, StopLevel, StreamHealth, Venue, VenueOrderId,
     VenueSnapshot,
 };
 
@@ -19,6 +19,10 @@ const RETRY: Span = Span::secs(1);
 const PULL_LOST: Span = Span::secs(30);
 /// Fills are read again from this far before the newest one booked.
 const OVERLAP_MS: u64 = 10 * 60_000;
+/// An order that ended this long before a pull began is not open in it.
+const PICTURE_AGE: Span = Span::secs(5);
+/// The venue's picture of a position may be this much older than it says.
+const POSITION_LAG_MS: u64 = 2_000;
 /// Pulls in a row that must disagree about a position before the market is frozen: one may be read across a fill.
 const BREAK_AFTER: u32 = 3;
 
@@ -32,10 +36,7 @@ impl Desk {
     /// When the venue is to be read next: because it is time, or because an order there is in doubt; never while it is being
     /// read, and never too soon after.
     pub(crate) fn next_pull(&self, state: &VenueState) -> Option<Stamp> {
-        let at_venue =
-            |key: &ClientKey| self.books.orders.get(key).is_some_and(|o| o.intent.child.instrument.venue() == state.venue);
-        let doubts = self.doubts.iter().filter(|(key, _)| at_venue(key)).map(|(_, d)| d.due);
-        let due = state.pull_due.into_iter().chain(doubts).min()?;
+        let due = state.pull_due.into_iter().chain(self.doubts.next_ask(state.venue)).min()?;
         let earliest = match (state.pull, state.last_pull) {
             (Some(pull), _) => pull.asked + PULL_LOST,
             (None, Some(last)) => last + PULL_GAP,
@@ -51,9 +52,8 @@ impl Desk {
             if self.next_pull(state).is_none_or(|due| due.mono > now.mono) {
                 continue;
             }
-            let keys = self.doubts_to_ask(now, venue, ASK_MAX);
-            let cursor = self.books.cursor_ms.get(&venue).copied().unwrap_or(self.books.begun_ms);
-            let fills_since_ms = cursor.saturating_sub(OVERLAP_MS);
+            let keys = self.doubts.take_asks(now, venue, ASK_MAX);
+            let fills_since_ms = state.fills_read_ms.saturating_sub(OVERLAP_MS);
             if let Some(state) = self.venues.get_mut(at) {
                 state.pull = Some(Pull { asked: now });
                 state.last_pull = Some(now);
@@ -77,24 +77,33 @@ impl Desk {
     pub(crate) fn on_snapshot(&mut self, now: Stamp, snapshot: &VenueSnapshot, out: &mut Vec<Effect>) {
         let venue = snapshot.venue;
         let Some(state) = self.venues.iter_mut().find(|v| v.venue == venue) else { return };
-        state.pull = None;
+        if state.pull.is_some_and(|pull| pull.asked.mono <= snapshot.asked.mono) {
+            state.pull = None;
+        }
         state.pull_failures = 0;
+        if state.read.is_some_and(|read| read.mono > snapshot.asked.mono) {
+            return; // overtaken by a pull that began later
+        }
+        state.read = Some(snapshot.asked);
         let entries_before = records(out);
         self.on_account(&snapshot.account);
         self.open_positions(now, snapshot, out);
         for fill in &snapshot.fills {
             self.on_fill(now, fill, out);
         }
+        if let Some(state) = self.venues.iter_mut().find(|v| v.venue == venue) {
+            state.fills_read_ms = state.fills_read_ms.max(snapshot.account.venue_ms);
+        }
         for (key, report) in &snapshot.asked_orders {
-            self.on_asked(now, *key, report.as_ref(), snapshot.account.venue_ms, out);
+            self.on_asked(now, *key, report.as_ref(), (snapshot.asked, snapshot.account.venue_ms), out);
         }
         for report in &snapshot.open {
             self.on_open_order(now, report, snapshot.asked, out);
         }
         self.forget_gone_foreign(snapshot);
-        self.suspect_missing(now, snapshot, out);
+        self.suspect_missing(now, snapshot);
         let settled = self.compare_positions(now, snapshot, out);
-        self.trust(now, venue, settled, records(out) - entries_before, out);
+        self.trust(now, snapshot, settled, records(out) - entries_before, out);
     }
 
     /// On a fresh market the venue's position is where our books start.
@@ -114,19 +123,28 @@ impl Desk {
     }
 
     fn on_open_order(&mut self, now: Stamp, report: &OrderReport, asked: Stamp, out: &mut Vec<Effect>) {
-        let key = report.key.filter(|k| self.books.is_ours(*k)).or_else(|| self.books.key_of_order(&report.order));
-        match key.and_then(|k| self.books.orders.get(&k)).map(|o| (o.key(), o.state, o.since)) {
-            Some((key, Working::Done(outcome), since)) => {
-                // it may have ended after the venue took this picture
-                if asked.mono > (since + Span::secs(5)).mono {
-                    let why = format!("order {key} is open at the venue although it ended as {outcome:?}");
-                    out.push(Effect::Cancel(Cancel { key, instrument: report.instrument, order: Some(report.order.clone()) }));
-                    self.freeze(now, report.instrument, why, out);
-                }
-            }
-            Some(_) => self.on_report(now, report, out),
-            None => self.on_stranger(now, report, out),
+        let Some(order) = self.key_of_report(report).and_then(|key| self.books.orders.get(&key)) else {
+            self.on_stranger(now, report, out);
+            return;
+        };
+        let Working::Done(outcome) = order.state else {
+            self.seen_open(now, report, asked, out);
+            return;
+        };
+        // it may have ended after the venue took this picture
+        if asked.mono > (order.since + PICTURE_AGE).mono {
+            let key = order.key();
+            let why = format!("order {key} is open at the venue although it ended as {outcome:?}");
+            out.push(Effect::Cancel(Cancel { key, instrument: report.instrument, order: Some(report.order.clone()) }));
+            self.count_as_foreign(report);
+            self.freeze(now, report.instrument, why, out);
         }
+    }
+
+    /// An order that our books do not count as working takes part in the exposure all the same.
+    pub(crate) fn count_as_foreign(&mut self, report: &OrderReport) {
+        self.guard.adopt_foreign(report);
+        self.foreign.insert(report.order.clone(), report.instrument.venue());
     }
 
     fn on_stranger(&mut self, now: Stamp, report: &OrderReport, out: &mut Vec<Effect>) {
@@ -138,8 +156,7 @@ impl Desk {
             // from our key space but not in the journal: it was never durable, so it may not stand
             out.push(Effect::Cancel(Cancel { key, instrument: report.instrument, order: Some(report.order.clone()) }));
         } else {
-            self.guard.adopt_foreign(report);
-            self.foreign.insert(report.order.clone(), report.instrument.venue());
+            self.count_as_foreign(report);
         }
         if self.books.strangers.contains(&report.order) {
             return;
@@ -188,7 +205,7 @@ impl Desk {
     }
 
     /// An order that should rest but is not among the open ones is asked for by name; absence alone proves nothing.
-    fn suspect_missing(&mut self, now: Stamp, snapshot: &VenueSnapshot, _out: &mut Vec<Effect>) {
+    fn suspect_missing(&mut self, now: Stamp, snapshot: &VenueSnapshot) {
         let open_key = |key| snapshot.open.iter().any(|r| r.key == Some(key));
         let missing: Vec<_> = self
             .books
@@ -211,7 +228,10 @@ impl Desk {
         let mut settled = true;
         for instrument in ids {
             let (ours, theirs) = (self.books.position(instrument), position_at_venue(snapshot, instrument));
-            if ours == theirs || self.books.frozen.contains_key(&instrument) {
+            // fills that were booked while the picture was on its way are no difference
+            let since_ms = snapshot.account.venue_ms.saturating_sub(POSITION_LAG_MS);
+            let agrees = ours == theirs || self.books.positions_before(instrument, since_ms).any(|before| before == theirs);
+            if agrees || self.books.frozen.contains_key(&instrument) {
                 self.breaks.remove(&instrument);
                 continue;
             }
@@ -233,18 +253,19 @@ impl Desk {
         settled
     }
 
-    fn trust(&mut self, now: Stamp, venue: Venue, settled: bool, repairs: u32, out: &mut Vec<Effect>) {
+    fn trust(&mut self, now: Stamp, snapshot: &VenueSnapshot, settled: bool, repairs: u32, out: &mut Vec<Effect>) {
         self.repairs += repairs;
-        let Some(state) = self.venues.iter_mut().find(|v| v.venue == venue) else { return };
-        if !settled || state.account != StreamHealth::Up || state.trusted {
-            return;
-        }
+        let heard_all =
+            |state: &VenueState| state.account == StreamHealth::Up && snapshot.asked.mono >= state.listening_since.mono;
+        let state = self.venues.iter().position(|v| v.venue == snapshot.venue && !v.trusted && heard_all(v));
+        let Some(at) = state.filter(|_| settled) else { return };
         if let Err(drift) = self.guard.verify() {
             // I28: its running totals are not what its own orders and positions add up to
             self.raise(now, StopLevel::Block, &format!("the guard's totals do not add up: {drift}"), out);
         }
-        let Some(state) = self.venues.iter_mut().find(|v| v.venue == venue) else { return };
-        state.trusted = true;
+        if let Some(state) = self.venues.get_mut(at) {
+            state.trusted = true;
+        }
         if self.venues.iter().all(|v| v.trusted) {
             if self.books.reconciled != Some(self.books.epoch) {
                 let (epoch, state, repairs) = (self.books.epoch, self.books.hash(), self.repairs);
@@ -252,7 +273,7 @@ impl Desk {
             }
             self.guard.set_ready(true);
         }
-        self.rehold(now);
+        self.holds_due = true;
     }
 }
 

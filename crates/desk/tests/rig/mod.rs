@@ -1,0 +1,358 @@
+//! A desk with hand-made facts: the venue says exactly what a test has it say.
+
+use std::sync::Arc;
+
+use domain::{
+    AccountView, Book, ClientKey, Command, CommandReply, EndPolicy, Entry, Epoch, Fact, Fill, Instrument, InstrumentId, Intent,
+    JournalTag, Level, LiquidityRole, Lots, MarketStatus, Marks, OrderReport, ParentId, ParentSpec, Placement, PositionView,
+    PriceRule, Px, Qty, Ratio, ReportedState, Schedule, Seed, SendOutcome, Side, Span, Stamp, Stamped, StreamHealth, StreamKind,
+    TradeId, Usd, Venue, VenueOrderId, VenueSnapshot, margin,
+};
+use margin_guard::{Limits, RawLimits};
+use plimsoll_desk::{Cancel, Desk, DeskConfig, Effect, ForeignPolicy, Tenure, Working};
+use rust_decimal::Decimal;
+
+pub const VENUE: Venue = Venue::Hyperliquid;
+const START_MS: u64 = 1_790_000_000_000;
+
+/// A pull that the desk asked for.
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    pub keys: Vec<ClientKey>,
+    pub fills_since_ms: u64,
+    pub asked: Stamp,
+}
+
+pub struct Rig {
+    pub desk: Desk,
+    pub market: InstrumentId,
+    pub now: Stamp,
+    pub log: Vec<Stamped>,
+    pub placed: Vec<Intent>,
+    pub cancels: Vec<Cancel>,
+    pub cancel_alls: u32,
+    pub pulls: Vec<Pulled>,
+    pub burns: Vec<u64>,
+    pub alerts: Vec<String>,
+    pub replies: Vec<CommandReply>,
+    /// The venue's position, as snapshots tell it.
+    pub position: Lots,
+    trades: u64,
+    epoch: u32,
+}
+
+pub fn market() -> InstrumentId {
+    InstrumentId::new(VENUE, "BTC").unwrap()
+}
+
+fn config() -> DeskConfig {
+    DeskConfig {
+        venues: vec![VENUE],
+        instruments: vec![market()],
+        expires_after_ms: 10_000,
+        reconcile_every: Span::secs(15),
+        foreign: ForeignPolicy::Freeze,
+        unknown_max: 3,
+    }
+}
+
+fn limits() -> Limits {
+    Limits::check(RawLimits { allow: vec![market().to_string()], ..RawLimits::default() }).unwrap()
+}
+
+fn boot(epoch: u32, now: Stamp, log: &[Stamped], out: &mut Vec<Effect>) -> Desk {
+    let tenure =
+        Tenure { epoch: Epoch(epoch), tag: JournalTag(0xDE5C), seed: Seed(7), binary: "test".into(), config: String::new() };
+    Desk::boot(config(), limits(), &tenure, now, log, out).unwrap()
+}
+
+impl Rig {
+    /// Booted over an empty journal, connected, reconciled.
+    pub fn new() -> Rig {
+        let mut rig = Rig::unconnected();
+        rig.connect();
+        rig
+    }
+
+    fn unconnected() -> Rig {
+        let now = Stamp { mono: 1_000_000_000, wall_ms: START_MS };
+        let mut out = Vec::new();
+        let desk = boot(1, now, &[], &mut out);
+        let mut rig = Rig {
+            desk,
+            market: market(),
+            now,
+            log: Vec::new(),
+            placed: Vec::new(),
+            cancels: Vec::new(),
+            cancel_alls: 0,
+            pulls: Vec::new(),
+            burns: Vec::new(),
+            alerts: Vec::new(),
+            replies: Vec::new(),
+            position: Lots(0),
+            trades: 0,
+            epoch: 1,
+        };
+        rig.take(out);
+        rig
+    }
+
+    /// The daemon dies and a new one folds the journal; it is not connected yet.
+    pub fn crash(&mut self) {
+        self.epoch += 1;
+        self.now = self.now + Span::secs(1);
+        self.pulls.clear();
+        let mut out = Vec::new();
+        self.desk = boot(self.epoch, self.now, &self.log, &mut out);
+        self.take(out);
+        let folded = self.desk.books().clone();
+        assert!(self.log.iter().any(|s| matches!(s.entry, Entry::Epoch { .. })));
+        let mut again = plimsoll_desk::Books::default();
+        for stamped in &self.log {
+            again.fold(stamped.at, &stamped.entry);
+        }
+        assert_eq!(again.hash(), folded.hash(), "I25");
+    }
+
+    pub fn connect(&mut self) {
+        let up = |kind| Fact::Stream(VENUE, kind, StreamHealth::Up);
+        self.apply(&[
+            Fact::Instrument(Arc::new(instrument())),
+            Fact::ClockOffset(VENUE, 0),
+            up(StreamKind::Market),
+            up(StreamKind::Account),
+        ]);
+        self.tick(Span::millis(10));
+        for _ in 0..4 {
+            if !self.desk.is_ready() {
+                self.tick(Span::millis(500));
+                self.answer_pull(Vec::new(), Vec::new());
+            }
+        }
+    }
+
+    pub fn apply(&mut self, facts: &[Fact]) {
+        let mut out = Vec::new();
+        self.desk.apply(self.now, facts, &mut out);
+        self.take(out);
+    }
+
+    fn take(&mut self, out: Vec<Effect>) {
+        for effect in out {
+            match effect {
+                Effect::Record(stamped) => self.log.push(stamped),
+                Effect::Place(cleared) => self.placed.push(*cleared.intent()),
+                Effect::Cancel(cancel) => self.cancels.push(cancel),
+                Effect::CancelAll(_) => self.cancel_alls += 1,
+                Effect::Pull { keys, fills_since_ms, .. } => {
+                    self.pulls.push(Pulled { keys, fills_since_ms, asked: self.now });
+                }
+                Effect::Burn { nonce, .. } => self.burns.push(nonce),
+                Effect::Reply(_, reply) => self.replies.push(reply),
+                Effect::Alert(alert) => self.alerts.push(alert.to_string()),
+            }
+        }
+    }
+
+    /// Time passes, and with it comes a fresh book.
+    pub fn tick(&mut self, by: Span) {
+        self.now = self.now + by;
+        self.apply(&[self.book(), self.marks(), Fact::Account(self.account())]);
+    }
+
+    /// Time passes in steps of half a second; pulls are answered with the venue as it is, every one of `unknown` being unknown to it.
+    pub fn pass(&mut self, time: Span, open: &[OrderReport]) {
+        for _ in 0..time.0.div_ceil(Span::millis(500).0) {
+            self.tick(Span::millis(500));
+            while !self.pulls.is_empty() {
+                self.answer_pull(open.to_vec(), Vec::new());
+            }
+        }
+    }
+
+    /// Answers the oldest pull: `open` orders, known by name as well, and `fills`.
+    pub fn answer_pull(&mut self, open: Vec<OrderReport>, fills: Vec<Fill>) {
+        if self.pulls.is_empty() {
+            return;
+        }
+        let pulled = self.pulls.remove(0);
+        let asked_orders =
+            pulled.keys.iter().map(|key| (*key, open.iter().find(|r| r.key == Some(*key)).cloned())).collect::<Vec<_>>();
+        self.answer(&pulled, open, fills, asked_orders);
+    }
+
+    pub fn answer(
+        &mut self,
+        pulled: &Pulled,
+        open: Vec<OrderReport>,
+        fills: Vec<Fill>,
+        asked_orders: Vec<(ClientKey, Option<OrderReport>)>,
+    ) {
+        let mut account = self.account();
+        account.venue_ms = pulled.asked.wall_ms;
+        let open = open.into_iter().filter(|r| r.state == ReportedState::Open).collect();
+        let snapshot = VenueSnapshot { venue: VENUE, asked: pulled.asked, account, open, fills, asked_orders };
+        self.apply(&[Fact::Snapshot(Box::new(snapshot))]);
+    }
+
+    pub fn command(&mut self, command: Command) -> CommandReply {
+        self.apply(&[Fact::Command(1, command)]);
+        self.replies.pop().unwrap()
+    }
+
+    pub fn submit(&mut self, spec: ParentSpec) -> ParentId {
+        match self.command(Command::Submit(Box::new(spec))) {
+            CommandReply::Accepted(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Lets a new passive parent place its first child.
+    pub fn place(&mut self) -> Intent {
+        self.submit(passive(Side::Buy, 10_000));
+        self.next_placed()
+    }
+
+    pub fn next_placed(&mut self) -> Intent {
+        for _ in 0..200 {
+            if !self.placed.is_empty() {
+                return self.placed.remove(0);
+            }
+            self.tick(Span::millis(200));
+            while !self.pulls.is_empty() {
+                self.answer_pull(Vec::new(), Vec::new());
+            }
+        }
+        panic!("nothing was placed: {:?}", self.desk.status(self.now).parents);
+    }
+
+    pub fn ack(&mut self, key: ClientKey, oid: u64) {
+        let outcome = SendOutcome::Acked { order: Some(VenueOrderId::Number(oid)), done: false };
+        self.apply(&[Fact::Sent { key, outcome }]);
+    }
+
+    pub fn fill(&mut self, intent: &Intent, oid: u64, lots: i64) -> Fill {
+        self.trades += 1;
+        let child = intent.child;
+        Fill {
+            id: TradeId { venue: VENUE, trade: self.trades.to_string(), order: VenueOrderId::Number(oid) },
+            key: Some(intent.key),
+            instrument: child.instrument,
+            side: child.side,
+            px: child.px,
+            qty: Qty(lots),
+            fee: Usd::ZERO,
+            role: LiquidityRole::Maker,
+            forced: false,
+            position_before: None,
+            venue_ms: self.now.wall_ms,
+        }
+    }
+
+    /// The venue fills and tells.
+    pub fn filled(&mut self, intent: &Intent, oid: u64, lots: i64) {
+        self.position += Lots(intent.child.side.sign() * lots);
+        let fill = self.fill(intent, oid, lots);
+        self.apply(&[Fact::Fill(fill)]);
+    }
+
+    pub fn report(&self, intent: &Intent, oid: u64, state: ReportedState, remaining: i64) -> OrderReport {
+        let child = intent.child;
+        let status = match state {
+            ReportedState::Open => "open",
+            ReportedState::Filled => "filled",
+            ReportedState::Canceled => "canceled",
+            ReportedState::Rejected => "badAloPxRejected",
+            ReportedState::Unrecognised => "sleeping",
+        };
+        OrderReport {
+            key: Some(intent.key),
+            order: VenueOrderId::Number(oid),
+            instrument: child.instrument,
+            side: child.side,
+            px: child.px,
+            qty: child.qty,
+            remaining: Qty(remaining),
+            reduce_only: child.reduce_only,
+            state,
+            status: status.into(),
+            venue_ms: self.now.wall_ms,
+        }
+    }
+
+    pub fn state(&self, key: ClientKey) -> Working {
+        self.desk.books().orders.get(&key).unwrap().state
+    }
+
+    pub fn frozen(&self) -> Option<&str> {
+        self.desk.books().frozen.get(&self.market).map(String::as_str)
+    }
+
+    pub fn book(&self) -> Fact {
+        let levels = |step: i64| (1..=5).map(|n| Level { px: Px(618_000 + step * 10 * n), qty: Qty(1_000_000) }).collect();
+        let at = self.now;
+        Fact::Book(Arc::new(Book { instrument: self.market, bids: levels(-1), asks: levels(1), venue_ms: at.wall_ms, at }))
+    }
+
+    fn marks(&self) -> Fact {
+        let px = Px(618_000);
+        Fact::Marks(Marks {
+            instrument: self.market,
+            mark: px,
+            oracle: px,
+            funding_hourly: None,
+            open_interest: None,
+            at: self.now,
+        })
+    }
+
+    pub fn account(&self) -> AccountView {
+        let held =
+            PositionView { instrument: self.market, lots: self.position, leverage: 20, leverage_max: 40, isolated_margin: None };
+        AccountView {
+            venue: VENUE,
+            equity: Usd::whole(1_000_000),
+            maintenance: Usd::whole(1_000),
+            initial: Usd::whole(2_000),
+            withdrawable: Usd::whole(900_000),
+            positions: if self.position.0 == 0 { Vec::new() } else { vec![held] },
+            venue_ms: self.now.wall_ms,
+            at: self.now,
+        }
+    }
+}
+
+pub fn passive(side: Side, lots: i64) -> ParentSpec {
+    ParentSpec {
+        id: ParentId(0),
+        instrument: market(),
+        side,
+        qty: Qty(lots),
+        schedule: Schedule::Twap { slices: 1 },
+        placement: Placement::Passive,
+        display: None,
+        horizon: Span::secs(600),
+        limit_px: None,
+        slippage_max: Ratio::bps(100),
+        end: EndPolicy::Cancel,
+        reduce_only: false,
+        note: String::new(),
+    }
+}
+
+pub fn instrument() -> Instrument {
+    Instrument {
+        id: market(),
+        venue_asset: 0,
+        tick: Decimal::new(1, 1),
+        lot: Decimal::new(1, 5),
+        price_rule: PriceRule::SignificantFigures(5),
+        qty_min: Qty(1),
+        notional_min: Usd::whole(10),
+        leverage_max: 40,
+        margin: margin::MarginTable::flat(40),
+        status: MarketStatus::Open,
+        isolated_only: false,
+    }
+}

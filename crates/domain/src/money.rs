@@ -279,7 +279,8 @@ impl Ratio {
 }
 
 /// Reads a plain decimal: an optional minus sign, ASCII digits, at most one point with digits on both sides, at most 28
-/// significant digits, no exponent. Everything else a parser might be kind about is refused (reliability §8).
+/// significant digits, no exponent. Everything else a parser might be kind about is refused (reliability §8). A negative zero,
+/// which venues print for a loss that rounds to nothing, is zero.
 #[must_use]
 pub fn plain_decimal(text: &str) -> Option<Decimal> {
     let digits = text.strip_prefix('-').unwrap_or(text);

@@ -33,7 +33,7 @@ pub enum Schedule {
         lambda: Ratio,
         /// Volatility over the horizon's unit of one day, as a share of price.
         sigma_daily: Ratio,
-        /// Temporary impact: price move as a share of price when trading one day's volume share per day.
+        /// Temporary impact: price move, as a share of price, while the parent's own quantity trades at the pace of one a day.
         eta: Ratio,
     },
 }

@@ -118,6 +118,8 @@ pub enum Exit {
         /// Orders not known to be over.
         orders: usize,
     },
+    /// A task of the connector ended that must not. Everything at the venue was cancelled as far as it answered.
+    Connector,
     /// The journal can no longer be written. Everything at the venue was cancelled as far as it answered.
     Journal(String),
 }
@@ -190,11 +192,14 @@ impl Loop {
         let mut drain_until: Option<tokio::time::Instant> = None;
         let mut account_open = true;
         let (mut account, mut market) = (Vec::new(), Vec::new());
+        let connector = self.parts.connector.clone();
+        let mut fell = std::pin::pin!(connector.failed());
         loop {
             let sleep = self.sleep_until_wake();
             // one branch may fill a buffer at a time, so each source has its own
             let woke = tokio::select! { biased;
                 Some(why) = broken.recv() => return Exit::Journal(why),
+                _ = &mut fell => return self.connector_fell().await,
                 Some(signal) = self.parts.signals.recv() => Woke::Signal(signal),
                 Some(request) = self.parts.requests.recv() => Woke::Request(request),
                 n = self.parts.account.recv_many(&mut account, FACTS_PER_STEP), if account_open => Woke::Account(n),
@@ -238,6 +243,15 @@ impl Loop {
                 return Exit::Done;
             }
         }
+    }
+
+    /// Without its connector the daemon is blind or mute: latch, and leave (F56).
+    async fn connector_fell(&mut self) -> Exit {
+        let mut effects = Vec::new();
+        let kill = self.kill("a task of the venue connector ended");
+        self.parts.desk.apply(self.parts.wall.stamp(), &[kill], &mut effects);
+        self.carry_out(effects).await;
+        Exit::Connector
     }
 
     fn is_done(&self) -> bool {

@@ -138,6 +138,10 @@ fn finish(config: &Checked, args: &RunArgs, ended: Exit, journal_dir: &Path, pla
             code: exit::LATE,
             why: format!("stopped, but {orders} orders were not known to be over; the next start settles them"),
         }),
+        Exit::Connector => Err(Failure {
+            code: exit::PANIC,
+            why: "a task of the venue connector ended; everything was cancelled and the latch is set".to_owned(),
+        }),
         Exit::Journal(why) => {
             Err(Failure { code: exit::JOURNAL_BROKEN, why: format!("the journal can no longer be written: {why}") })
         }

@@ -15,6 +15,7 @@ mod order;
 mod orders;
 mod parents;
 mod reconcile;
+mod roster;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -36,8 +37,9 @@ pub use parents::Ended;
 pub use status::{OrderLine, ParentLine, Status, VenueLine};
 
 use doubts::Doubts;
-use parents::{Live, Wakes};
+use parents::Wakes;
 use reconcile::Pull;
+use roster::Roster;
 
 /// What to do about orders at the venue that this daemon did not send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +113,7 @@ pub struct Desk {
     books: Books,
     markets: BTreeMap<InstrumentId, Market>,
     venues: Vec<VenueState>,
-    live: BTreeMap<ParentId, Live>,
+    live: Roster,
     ended: BTreeMap<ParentId, Ended>,
     wakes: Wakes,
     doubts: Doubts,
@@ -201,7 +203,7 @@ impl Desk {
             config,
             guard: Guard::new(limits),
             books: Books::default(),
-            live: BTreeMap::new(),
+            live: Roster::default(),
             ended: BTreeMap::new(),
             wakes: Wakes::default(),
             doubts: Doubts::default(),
@@ -332,7 +334,7 @@ impl Desk {
             Fact::Trade(trade) => {
                 let followers = self.markets.get(&trade.instrument).map_or(&[][..], |m| &m.followers);
                 for id in followers {
-                    if let Some(live) = self.live.get_mut(id) {
+                    if let Some(live) = self.live.get_mut(*id) {
                         live.worker.observe_trade(trade);
                     }
                 }
@@ -385,7 +387,7 @@ impl Desk {
         if let Some(market) = self.markets.get_mut(&instrument.id) {
             market.confirmed = true;
             for id in &market.parents {
-                if let Some(live) = self.live.get_mut(id) {
+                if let Some(live) = self.live.get_mut(*id) {
                     live.worker.set_instrument(instrument);
                 }
             }

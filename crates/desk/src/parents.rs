@@ -1,10 +1,11 @@
 //! Live parents: what they propose, and what becomes of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::{
-    Child, ClientKey, Entry, Expiry, InstrumentId, Intent, MarketStatus, ParentChange, ParentId, ParentOutcome, ParentSpec, Px,
-    Schedule, Span, SpecFault, Stamp, StopLevel, Tif, Venue,
+    Book, Child, ClientKey, Entry, Expiry, InstrumentId, Intent, MarketStatus, ParentChange, ParentId, ParentOutcome, ParentSpec,
+    Px, Schedule, Span, SpecFault, Stamp, StopLevel, Tif, Venue,
 };
 use execution::{ChildEvent, Progress, Proposal, Worker};
 use margin_guard::Refusal;
@@ -20,10 +21,15 @@ const REFUSAL_QUIET: Span = Span::secs(1);
 /// A parent that has not ended.
 #[derive(Debug)]
 pub(crate) struct Live {
-    pub spec: ParentSpec,
+    /// Its number and market, beside the worker: a walk over thousands reads nothing else.
+    pub id: ParentId,
+    instrument: InstrumentId,
     pub worker: Worker,
+    pub spec: Box<ParentSpec>,
     last_refusal: Option<(&'static str, Stamp)>,
     refusals_uncounted: u32,
+    /// When it wants to be stepped without news, as [`Wakes`] has it.
+    wake: Option<Stamp>,
     /// Refusals in earlier tenures, which the worker has not seen.
     refusals_before: u32,
 }
@@ -61,43 +67,34 @@ pub struct Ended {
     pub spec: ParentSpec,
 }
 
-/// When each parent wants to be stepped, earliest first.
+/// When parents want to be stepped, earliest first. Each parent remembers its own place in here ([`Live::wake`]), so that one
+/// whose wish did not change costs nothing.
 #[derive(Debug, Default)]
-pub(crate) struct Wakes {
-    by_parent: BTreeMap<ParentId, Stamp>,
-    queue: BTreeSet<(u64, ParentId)>,
-}
+pub(crate) struct Wakes(BTreeMap<(u64, ParentId), Stamp>);
 
 impl Wakes {
-    fn set(&mut self, id: ParentId, at: Option<Stamp>) {
-        let before = match at {
-            Some(at) => self.by_parent.insert(id, at),
-            None => self.by_parent.remove(&id),
-        };
-        if before.map(|b| b.mono) == at.map(|a| a.mono) {
+    fn set(&mut self, live: &mut Live, at: Option<Stamp>) {
+        let before = live.wake.map(|w| w.mono);
+        if before == at.map(|a| a.mono) {
             return;
         }
+        let id = live.id;
         if let Some(before) = before {
-            self.queue.remove(&(before.mono, id));
+            self.0.remove(&(before, id));
         }
         if let Some(at) = at {
-            self.queue.insert((at.mono, id));
+            self.0.insert((at.mono, id), at);
         }
+        live.wake = at;
     }
 
     pub fn first(&self) -> Option<(Stamp, &'static str)> {
-        let (_, id) = self.queue.first()?;
-        self.by_parent.get(id).map(|at| (*at, "parent"))
+        self.0.first_key_value().map(|(_, at)| (*at, "parent"))
     }
 
-    fn pop_due(&mut self, now: Stamp, due: &mut Vec<ParentId>) {
-        while let Some((mono, id)) = self.queue.first().copied()
-            && mono <= now.mono
-        {
-            self.queue.pop_first();
-            self.by_parent.remove(&id);
-            due.push(id);
-        }
+    /// Appends the parents whose time has come. They stay in here until they are stepped.
+    fn due(&self, now: Stamp, due: &mut Vec<ParentId>) {
+        due.extend(self.0.keys().take_while(|(mono, _)| *mono <= now.mono).map(|(_, id)| *id));
     }
 }
 
@@ -110,7 +107,7 @@ impl Desk {
                 self.guard.set_instrument(rules);
                 let live: Vec<ParentId> = self.markets.get(&rules.id).map(|m| m.parents.clone()).unwrap_or_default();
                 for id in live {
-                    if let Some(live) = self.live.get_mut(&id) {
+                    if let Some(live) = self.live.get_mut(id) {
                         live.worker.set_instrument(rules);
                     }
                 }
@@ -121,12 +118,12 @@ impl Desk {
             }
             Entry::Intent { intent, .. } => {
                 self.guard.adopt(intent, intent.child.qty);
-                if let Some(live) = self.live.get_mut(&intent.child.parent) {
+                if let Some(live) = self.live.get_mut(intent.child.parent) {
                     live.worker.placed(at, &intent.child);
                 }
             }
             Entry::Refused { child, count, .. } => {
-                if let Some(live) = self.live.get_mut(&child.parent) {
+                if let Some(live) = self.live.get_mut(child.parent) {
                     live.refusals_before += count;
                 }
             }
@@ -147,7 +144,7 @@ impl Desk {
                 }
             }
             Entry::Changed { parent, change, .. } => {
-                if let Some(live) = self.live.get_mut(parent) {
+                if let Some(live) = self.live.get_mut(*parent) {
                     // it was accepted when it was recorded
                     live.change(at, change).map_err(|faults| BootError::Parent { parent: *parent, faults })?;
                     self.guard.set_parent_total(*parent, live.spec.qty);
@@ -177,7 +174,16 @@ impl Desk {
         let seed = self.books.seed.unwrap_or(domain::Seed(0));
         let worker =
             Worker::start(spec, rules, start, arrival, seed).map_err(|faults| BootError::Parent { parent: spec.id, faults })?;
-        let mut live = Live { spec: spec.clone(), worker, last_refusal: None, refusals_uncounted: 0, refusals_before: 0 };
+        let mut live = Live {
+            id: spec.id,
+            instrument: spec.instrument,
+            spec: Box::new(spec.clone()),
+            worker,
+            last_refusal: None,
+            refusals_uncounted: 0,
+            wake: None,
+            refusals_before: 0,
+        };
         if let Some(market) = self.markets.get_mut(&spec.instrument) {
             // numbers only rise, so these stay sorted
             market.parents.push(spec.id);
@@ -186,15 +192,15 @@ impl Desk {
             }
             live.worker.hold(start, market.hold.as_deref());
         }
-        self.live.insert(spec.id, live);
+        self.live.insert(live);
         self.due.push(spec.id);
         Ok(())
     }
 
     fn end(&mut self, at: Stamp, id: ParentId, outcome: ParentOutcome) {
-        let Some(mut live) = self.live.remove(&id) else { return };
+        let Some(mut live) = self.live.remove(id) else { return };
         live.worker.end(at, &outcome);
-        self.wakes.set(id, None);
+        self.wakes.set(&mut live, None);
         if let Some(market) = self.markets.get_mut(&live.spec.instrument) {
             for list in [&mut market.parents, &mut market.followers] {
                 if let Ok(at) = list.binary_search(&id) {
@@ -202,7 +208,7 @@ impl Desk {
                 }
             }
         }
-        self.ended.insert(id, Ended { outcome, at, progress: live.progress(at), spec: live.spec });
+        self.ended.insert(id, Ended { outcome, at, progress: live.progress(at), spec: *live.spec });
         // what a report needs is in the journal; this is for the live view alone
         while self.ended.len() > 1_000 {
             self.ended.pop_first();
@@ -211,7 +217,7 @@ impl Desk {
 
     pub(crate) fn tell_worker(&mut self, at: Stamp, key: ClientKey, event: ChildEvent) {
         let id = key.parent();
-        if let Some(live) = self.live.get_mut(&id) {
+        if let Some(live) = self.live.get_mut(id) {
             live.worker.event(at, key.child(), event);
             self.due.push(id);
         }
@@ -231,7 +237,7 @@ impl Desk {
         for (id, reason) in reasons {
             let Some(market) = self.markets.get_mut(&id).filter(|m| m.hold != reason) else { continue };
             for parent in &market.parents {
-                if let Some(live) = self.live.get_mut(parent) {
+                if let Some(live) = self.live.get_mut(*parent) {
                     live.worker.hold(now, reason.as_deref());
                     self.due.push(*parent);
                 }
@@ -267,20 +273,30 @@ impl Desk {
 
     pub(crate) fn step_parents(&mut self, now: Stamp, out: &mut Vec<Effect>) {
         let mut due = std::mem::take(&mut self.due);
-        self.wakes.pop_due(now, &mut due);
+        self.wakes.due(now, &mut due);
         due.sort_unstable();
         due.dedup();
         let mut batches = Batches::default();
         let mut proposals = std::mem::take(&mut self.proposals);
+        let mut at = 0;
+        let mut seen: Option<(InstrumentId, Option<Arc<Book>>)> = None;
         for id in due.drain(..) {
-            let Some(live) = self.live.get_mut(&id) else { continue };
-            let book = self.markets.get(&live.spec.instrument).and_then(|m| m.book.as_deref());
+            let Some(live) = self.live.seek_mut(&mut at, id) else { continue };
+            let instrument = live.instrument;
+            if seen.as_ref().is_none_or(|(market, _)| *market != instrument) {
+                seen = Some((instrument, self.markets.get(&instrument).and_then(|m| m.book.clone())));
+            }
+            let book = seen.as_ref().and_then(|(_, book)| book.as_deref());
             live.worker.step(now, book, &mut proposals);
+            if proposals.is_empty() {
+                self.wakes.set(live, live.worker.wake().map(|(at, _)| at));
+                continue;
+            }
             for proposal in proposals.drain(..) {
                 self.carry_out(now, id, proposal, &mut batches, out);
             }
-            if let Some(live) = self.live.get(&id) {
-                self.wakes.set(id, live.worker.wake().map(|(at, _)| at));
+            if let Some(live) = self.live.seek_mut(&mut at, id) {
+                self.wakes.set(live, live.worker.wake().map(|(at, _)| at));
             }
         }
         self.proposals = proposals;
@@ -288,10 +304,9 @@ impl Desk {
         if self.due.is_empty() {
             self.due = due;
         } else {
-            let again = now;
             for id in std::mem::take(&mut self.due) {
-                if self.live.contains_key(&id) {
-                    self.wakes.set(id, Some(again));
+                if let Some(live) = self.live.get_mut(id) {
+                    self.wakes.set(live, Some(now));
                 }
             }
         }
@@ -306,7 +321,7 @@ impl Desk {
                 }
             }
             Proposal::Ended(outcome) => {
-                let mid_x2 = self.live.get(&id).and_then(|l| self.mid_x2(l.spec.instrument));
+                let mid_x2 = self.live.get(id).and_then(|l| self.mid_x2(l.spec.instrument));
                 self.flush_refusals(now, id, out);
                 self.record(now, Entry::Ended { parent: id, outcome: outcome.clone(), mid_x2 }, out);
                 self.guard.end_parent(id);
@@ -328,7 +343,7 @@ impl Desk {
                     Entry::Intent { intent: *cleared.intent(), basis: *cleared.basis(), mid_x2: self.mid_x2(child.instrument) };
                 self.record(now, entry, out);
                 self.on_intent(now, key);
-                if let Some(live) = self.live.get_mut(&child.parent) {
+                if let Some(live) = self.live.get_mut(child.parent) {
                     live.worker.placed(now, &child);
                 }
                 out.push(Effect::Place(cleared));
@@ -338,7 +353,7 @@ impl Desk {
     }
 
     fn refuse(&mut self, now: Stamp, child: &Child, refusal: &Refusal, out: &mut Vec<Effect>) {
-        let Some(live) = self.live.get_mut(&child.parent) else { return };
+        let Some(live) = self.live.get_mut(child.parent) else { return };
         live.worker.refused(now, child, refusal.kind(), refusal.room());
         let quiet = live.last_refusal.is_some_and(|(kind, at)| kind == refusal.kind() && now.since(at) < REFUSAL_QUIET);
         live.refusals_uncounted += 1;
@@ -351,7 +366,7 @@ impl Desk {
 
     /// Records what was counted since the last refusal, so that the journal's counts are complete when a parent ends.
     fn flush_refusals(&mut self, now: Stamp, id: ParentId, out: &mut Vec<Effect>) {
-        let Some(live) = self.live.get_mut(&id) else { return };
+        let Some(live) = self.live.get_mut(id) else { return };
         let count = std::mem::take(&mut live.refusals_uncounted);
         if count > 0 {
             let child = Child {
@@ -379,7 +394,7 @@ impl Desk {
         out: &mut Vec<Effect>,
     ) -> Result<(), Vec<SpecFault>> {
         let fault = |field: &str, value: String, expected: String| vec![SpecFault { field: field.into(), value, expected }];
-        let Some(live) = self.live.get(&id) else {
+        let Some(live) = self.live.get(id) else {
             let expected =
                 if self.ended.contains_key(&id) { "a parent that has not ended" } else { "the number of a live parent" };
             return Err(fault("parent", id.to_string(), expected.into()));
@@ -397,7 +412,7 @@ impl Desk {
                 .amend_parent(now, before, *qty, mid)
                 .map_err(|refusal| fault("quantity", format!("{} lots", qty.0), refusal.to_string()))?;
         }
-        if let Some(live) = self.live.get_mut(&id) {
+        if let Some(live) = self.live.get_mut(id) {
             live.change(now, change)?;
         }
         self.due.push(id);
@@ -406,28 +421,33 @@ impl Desk {
     }
 }
 
-/// Nonces handed out within one step: one per venue and kind of order, so that each kind travels as one action.
+/// Nonces handed out within one step. Orders of one venue and kind that follow each other share one and travel as one action;
+/// another kind in between begins a new one, so that nonces never fall from one intent to the next (I32).
 #[derive(Debug, Default)]
 struct Batches {
-    open: BTreeMap<(Venue, bool), (u64, usize)>,
-    last: u64,
+    open: Option<Batch>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Batch {
+    class: (Venue, bool),
+    nonce: u64,
+    orders: usize,
 }
 
 impl Batches {
-    /// The nonce for one more order of `class`. Even numbers only: odd ones are the connector's own (cancels, leverage).
-    fn nonce(&mut self, class: (Venue, bool), now: Stamp, highest: u64) -> u64 {
-        if let Some((nonce, count)) = self.open.get(&class)
-            && *count < BATCH_MAX
-        {
-            return *nonce;
+    /// The nonce for one more order of `class`; `highest` was the last of all. Even numbers only: odd ones are the connector's
+    /// own (cancels, leverage).
+    fn nonce(&self, class: (Venue, bool), now: Stamp, highest: u64) -> u64 {
+        if let Some(batch) = self.open.filter(|b| b.class == class && b.orders < BATCH_MAX) {
+            return batch.nonce;
         }
         let even = |n: u64| n + n % 2;
-        even(now.wall_ms).max(even(highest + 1)).max(even(self.last + 1))
+        even(now.wall_ms).max(even(highest + 1))
     }
 
     fn used(&mut self, class: (Venue, bool), nonce: u64) {
-        self.last = self.last.max(nonce);
-        let slot = self.open.entry(class).or_insert((nonce, 0));
-        *slot = if slot.0 == nonce { (nonce, slot.1 + 1) } else { (nonce, 1) };
+        let before = self.open.filter(|b| b.nonce == nonce).map_or(0, |b| b.orders);
+        self.open = Some(Batch { class, nonce, orders: before + 1 });
     }
 }

@@ -124,7 +124,7 @@ impl Desk {
             equity: v.view.as_ref().map(|a| a.equity),
             maintenance: v.view.as_ref().map(|a| a.maintenance),
         };
-        let parent = |live: &crate::parents::Live| ParentLine { spec: live.spec.clone(), progress: live.progress(now) };
+        let parent = |live: &crate::parents::Live| ParentLine { spec: (*live.spec).clone(), progress: live.progress(now) };
         Status {
             at: now,
             epoch: self.books.epoch,
@@ -134,7 +134,7 @@ impl Desk {
             venues: self.venues.iter().map(venue).collect(),
             positions: self.books.positions.iter().map(|(id, lots)| (*id, *lots)).collect(),
             frozen: self.books.frozen.iter().map(|(id, why)| (*id, why.clone())).collect(),
-            parents: self.live.values().map(parent).collect(),
+            parents: self.live.iter().map(parent).collect(),
             ended: self.ended.values().cloned().collect(),
             orders: self.books.live().map(order).collect(),
             guard: self.guard.status(now),

@@ -229,14 +229,13 @@ impl Desk {
             let what = format!("trade {} of order {key} is a {:?} of {}", fill.id.trade, fill.side, fill.instrument);
             return Some(format!("{what}, and the order a {:?} of {}", child.side, child.instrument));
         }
-        match order.state {
-            Working::Done(outcome) if never_worked(outcome) => {
-                Some(format!("order {key} filled {} lots although it ended as {outcome:?}", order.filled.0))
-            }
-            // F26
-            _ if order.filled > child.qty => Some(format!("order {key} filled {} of {} lots", order.filled.0, child.qty.0)),
-            _ => None,
+        if let Working::Done(outcome) = order.state
+            && never_worked(outcome)
+        {
+            return Some(format!("order {key} filled {} lots although it ended as {outcome:?}", order.filled.0));
         }
+        // F26
+        (order.filled > child.qty).then(|| format!("order {key} filled {} of {} lots", order.filled.0, child.qty.0))
     }
 
     /// Ends an order once its fills account for what the venue says, never before: its quantity is free afterwards.

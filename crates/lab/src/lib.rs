@@ -7,6 +7,7 @@
 //!
 //! It knows no rule of trading. Start with [`World::run`]; [`World::verdict`] compares desk, journal and venue afterwards.
 
+mod met;
 mod venue;
 mod verdict;
 mod world;

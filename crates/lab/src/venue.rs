@@ -15,11 +15,15 @@ pub fn id(exchange: &Exchange, asset: Asset) -> Option<InstrumentId> {
 
 pub fn report(exchange: &Exchange, update: &OrderUpdate) -> Option<OrderReport> {
     let order = &update.order;
-    let state = match update.status {
-        OrderStatus::Open | OrderStatus::Triggered => ReportedState::Open,
-        OrderStatus::Filled => ReportedState::Filled,
-        other if other.word().ends_with("ejected") => ReportedState::Rejected,
-        _ => ReportedState::Canceled,
+    let status = update.status;
+    let state = if matches!(status, OrderStatus::Open | OrderStatus::Triggered) {
+        ReportedState::Open
+    } else if status == OrderStatus::Filled {
+        ReportedState::Filled
+    } else if status.word().ends_with("ejected") {
+        ReportedState::Rejected
+    } else {
+        ReportedState::Canceled
     };
     Some(OrderReport {
         key: order.cloid.map(ClientKey::from_bits),

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use domain::{ClientKey, Entry, InstrumentId, Lots, OrderOutcome, ParentId, ParentOutcome, Qty};
+use domain::{ClientKey, Entry, InstrumentId, Lots, OrderOutcome, ParentChange, ParentId, ParentOutcome, Qty};
 
 use crate::venue;
-use crate::world::World;
+use crate::world::{ORPHAN_EPOCH, World};
 
 /// What desk, journal and venue say afterwards, compared. Empty means that they agree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl World {
             if let Some(id) = venue::id(self.exchange(), fill.asset) {
                 *positions.entry(id).or_default() += Lots(fill.side.sign() * fill.qty.0);
             }
-            if let Some(key) = fill.cloid.map(ClientKey::from_bits) {
+            if let Some(key) = fill.cloid.map(ClientKey::from_bits).filter(|k| k.epoch() != ORPHAN_EPOCH) {
                 *at_venue.entry(key.parent()).or_default() += fill.qty.0;
             }
         }
@@ -36,6 +36,9 @@ impl World {
             match &stamped.entry {
                 Entry::Parent { spec, .. } => {
                     asked.insert(spec.id, spec.qty);
+                }
+                Entry::Changed { parent, change: ParentChange::Amend { qty: Some(qty), .. }, .. } => {
+                    asked.insert(*parent, *qty);
                 }
                 Entry::Intent { intent, .. } => *keys.entry(intent.key).or_default() += 1,
                 Entry::Fill(fill) => {
@@ -53,7 +56,24 @@ impl World {
                         faults.push(format!("I06: {parent} ended as filled with {want} lots, and the venue filled {have}"));
                     }
                 }
-                _ => {}
+                Entry::Epoch { .. }
+                | Entry::Limits { .. }
+                | Entry::Instrument(_)
+                | Entry::Changed { .. }
+                | Entry::Ended { .. }
+                | Entry::Refused { .. }
+                | Entry::Acked { .. }
+                | Entry::Unknown { .. }
+                | Entry::CancelAsked { .. }
+                | Entry::Done { .. }
+                | Entry::Funding(_)
+                | Entry::Latch { .. }
+                | Entry::Rearm { .. }
+                | Entry::Frozen { .. }
+                | Entry::Unfrozen { .. }
+                | Entry::Opening { .. }
+                | Entry::Stranger { .. }
+                | Entry::Reconciled { .. } => {}
             }
         }
         for (key, times) in keys.iter().filter(|(_, times)| **times > 1) {

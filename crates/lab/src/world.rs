@@ -16,6 +16,8 @@ use crate::venue;
 
 /// The venue refuses what is older than this many milliseconds beyond its expiry; the daemon's own deadline for an answer.
 const ANSWER_DEADLINE: Span = Span::secs(5);
+/// A tenure that no daemon has: of the keys of orphans.
+pub(crate) const ORPHAN_EPOCH: Epoch = Epoch(0xFFFF);
 /// Steps without virtual time passing that mean that the desk spins.
 const STEPS_PER_INSTANT: u32 = 1_000;
 
@@ -26,6 +28,9 @@ pub struct Faults {
     pub answer_lost: u64,
     /// A placement never reaches the venue (F17).
     pub request_lost: u64,
+    /// A placement is held up on its way for up to twenty seconds, long past the deadline for its answer: it lands when nobody
+    /// expects it any more, also after its sender died, or arrives expired (F19, F63).
+    pub held_up: u64,
     /// A fill or order update is told a second time, later (F23).
     pub told_twice: u64,
     /// A fill or order update arrives up to two seconds late, overtaken by younger ones (F24).
@@ -36,10 +41,19 @@ pub struct Faults {
     pub cancel_lost: u64,
     /// A read fails.
     pub read_fails: u64,
+    /// A read is answered up to eight seconds late, with what was true when the venue read it.
+    pub read_late: u64,
     /// The account stream breaks for a few seconds, per second of virtual time (F06).
     pub stream_breaks: u64,
-    /// The daemon dies and is booted from its journal a second later, per second of virtual time (F51, F52).
+    /// The daemon dies and is booted from its journal soon after, per second of virtual time, and a quarter as often between
+    /// an intent and its durability and between that and its sending (F51, F52).
     pub crashes: u64,
+    /// A person trades the same account by hand, or leaves an order resting, per second of virtual time (F102).
+    pub strangers: u64,
+    /// An order of our key space that the journal does not know turns up, per second of virtual time.
+    pub orphans: u64,
+    /// The venue begins to take post-only orders alone for ten seconds, per second of virtual time (F27).
+    pub post_only: u64,
 }
 
 impl Faults {
@@ -51,13 +65,19 @@ impl Faults {
         Faults {
             answer_lost: draw(150),
             request_lost: draw(150),
+            held_up: draw(150),
             told_twice: draw(300),
             told_late: draw(300),
             not_told: draw(200),
             cancel_lost: draw(200),
             read_fails: draw(200),
+            read_late: draw(200),
             stream_breaks: draw(60),
             crashes: draw(80),
+            // each of these stops a market until a person has looked
+            strangers: draw(20),
+            orphans: draw(10),
+            post_only: draw(30),
         }
     }
 }
@@ -77,6 +97,8 @@ pub struct WorldSpec {
     pub limits: Limits,
     /// One way between daemon and venue, least and most.
     pub latency: (Span, Span),
+    /// The venue's clock minus the daemon's, milliseconds (F77).
+    pub clock_offset_ms: i64,
     /// What goes wrong.
     pub faults: Faults,
 }
@@ -108,9 +130,14 @@ pub enum WorldError {
 #[derive(Debug)]
 enum Travel {
     Fact(Fact),
-    Place(Vec<Intent>),
+    /// One action, and whether its answer still finds somebody who waits for it.
+    Place(Vec<Intent>, bool),
     Cancel(Cancel),
-    Read { keys: Vec<ClientKey>, fills_since_ms: u64, asked: Stamp },
+    Read {
+        keys: Vec<ClientKey>,
+        fills_since_ms: u64,
+        asked: Stamp,
+    },
     Burn(u64),
     StreamBack,
     Restart,
@@ -139,6 +166,11 @@ pub struct World {
     calm: bool,
     next_second: u64,
     crashes: u32,
+    orphans: u32,
+    /// Nonces that a burn used up.
+    pub(crate) burnt: BTreeSet<u64>,
+    /// What happened at the venue that no journal shows.
+    pub(crate) seen: BTreeMap<&'static str, u32>,
 }
 
 /// A journal in memory whose appends are always durable at once.
@@ -160,6 +192,9 @@ impl WriteAhead for Memory<'_> {
 }
 
 impl World {
+    /// Marks the daemon's keys.
+    pub const TAG: JournalTag = JournalTag(0x4C41_4221);
+
     /// A world at rest: the daemon has booted over an empty journal and nothing has happened yet.
     ///
     /// # Errors
@@ -193,6 +228,9 @@ impl World {
             calm: false,
             next_second: 1_000_000_000,
             crashes: 0,
+            orphans: 0,
+            burnt: BTreeSet::new(),
+            seen: BTreeMap::new(),
             spec,
         };
         world.next_background = world.background.next();
@@ -200,10 +238,19 @@ impl World {
         Ok(world)
     }
 
-    /// The stamp of now.
+    /// The stamp of now, by the daemon's clock.
     #[must_use]
     pub fn now(&self) -> Stamp {
-        Stamp { mono: self.mono, wall_ms: self.start_ms + self.mono / 1_000_000 }
+        Stamp { mono: self.mono, wall_ms: self.venue_ms().saturating_add_signed(-self.spec.clock_offset_ms) }
+    }
+
+    /// Now by the venue's clock, UTC milliseconds.
+    fn venue_ms(&self) -> u64 {
+        self.start_ms + self.mono / 1_000_000
+    }
+
+    fn note(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
     }
 
     /// Everything that was made durable, in order.
@@ -242,9 +289,14 @@ impl World {
         self.exchange.instrument(asset)
     }
 
-    /// From here on nothing goes wrong any more, so everything must come to its end (liveness).
+    /// From here on nothing goes wrong any more, so everything must come to its end (liveness). Strangers take their orders back.
     pub fn calm(&mut self) {
         self.calm = true;
+        let open = self.exchange.open_orders(self.account);
+        let orders: Vec<_> = open.iter().filter(|o| o.cloid.is_none()).map(|o| (o.asset, o.oid)).collect();
+        if !orders.is_empty() {
+            self.exchange.submit(self.venue_ms(), self.account, Op::Cancel { orders });
+        }
     }
 
     /// Asks the desk to admit `spec` and returns its number.
@@ -293,7 +345,7 @@ impl World {
         let venue = self.exchange.wake_ms().saturating_sub(self.start_ms).saturating_mul(1_000_000);
         let next = [background, travel, wake, Some(venue), Some(self.next_second), Some(until)].into_iter().flatten().min();
         self.mono = self.mono.max(next.unwrap_or(until));
-        let now_ms = self.now().wall_ms;
+        let now_ms = self.venue_ms();
         self.exchange.advance(now_ms);
         let mut facts = vec![Fact::Timer];
         while let Some(event) = self.next_background.take_if(|e| e.at_ms <= now_ms) {
@@ -326,7 +378,7 @@ impl World {
         };
         let tenure = Tenure {
             epoch: Epoch(self.epoch),
-            tag: JournalTag(0x4C41_4221),
+            tag: World::TAG,
             seed: self.spec.seed,
             binary: "lab".to_owned(),
             config: "lab".to_owned(),
@@ -347,7 +399,11 @@ impl World {
         self.stream_up = true;
         self.deliver(rules)?;
         let up = |kind| Fact::Stream(Venue::Hyperliquid, kind, StreamHealth::Up);
-        let facts = vec![up(StreamKind::Market), up(StreamKind::Account), Fact::ClockOffset(Venue::Hyperliquid, 0)];
+        let facts = vec![
+            up(StreamKind::Market),
+            up(StreamKind::Account),
+            Fact::ClockOffset(Venue::Hyperliquid, self.spec.clock_offset_ms),
+        ];
         self.deliver(facts)?;
         for asset in self.spec.markets.clone() {
             self.tell_market(asset);
@@ -366,19 +422,62 @@ impl World {
             let back = Span::millis(500 + self.chance.below(5_000));
             self.post(back, Travel::StreamBack);
         }
+        if self.chance.chance(faults.strangers, 1_000) {
+            self.stranger();
+        }
+        if self.chance.chance(faults.orphans, 1_000) {
+            self.orphan();
+        }
+        if self.chance.chance(faults.post_only, 1_000) {
+            let until_ms = self.venue_ms() + 10_000;
+            self.exchange.fault(self.venue_ms(), exchange::Fault::PostOnlyWindow { until_ms });
+        }
         if self.chance.chance(faults.crashes, 1_000) {
             self.crash();
         }
     }
 
-    /// Kills the daemon at this moment; it boots again a second later. What is on its way to the venue still arrives, what is on
-    /// its way to the daemon is lost.
+    /// Kills the daemon at this moment; it boots again within three seconds. What is on its way to the venue still arrives, what
+    /// is on its way to the daemon is lost.
     pub fn crash(&mut self) {
         self.desk = None;
         self.crashes += 1;
         self.stream_up = false;
-        self.travel.retain(|_, t| matches!(t, Travel::Place(_) | Travel::Cancel(_) | Travel::Burn(_)));
-        self.post(Span::secs(1), Travel::Restart);
+        self.travel.retain(|_, t| matches!(t, Travel::Place(..) | Travel::Cancel(_) | Travel::Burn(_)));
+        let away = Span::millis(200 + self.chance.below(2_800));
+        self.post(away, Travel::Restart);
+    }
+
+    /// Someone trades by hand, or leaves an order resting 1 % away from the market.
+    fn stranger(&mut self) {
+        let takes = self.chance.chance(1, 2);
+        let tif = if takes { domain::Tif::ImmediateOrCancel } else { domain::Tif::PostOnly };
+        let Some(order) = self.order_by_hand(if takes { -1 } else { 1 }, tif) else { return };
+        self.exchange.submit(self.venue_ms(), self.account, place(vec![order]));
+        self.note(if takes { "a stranger trades" } else { "a stranger's order rests" });
+    }
+
+    /// An order that looks like ours and is in no journal, 2 % away from the market.
+    fn orphan(&mut self) {
+        let Some(order) = self.order_by_hand(2, domain::Tif::PostOnly) else { return };
+        self.orphans += 1;
+        let key = ClientKey::derive(World::TAG, ORPHAN_EPOCH, ParentId(0), domain::ChildNo(self.orphans));
+        self.exchange.submit(self.venue_ms(), self.account, place(vec![order.cloid(key.bits())]));
+        self.note("an orphan rests");
+    }
+
+    /// An order of a random market and side, `percent` away from the market, or through it if negative.
+    fn order_by_hand(&mut self, percent: i64, tif: domain::Tif) -> Option<NewOrder> {
+        let asset = *self.spec.markets.get(usize::try_from(self.chance.below(self.spec.markets.len() as u64)).ok()?)?;
+        let side = if self.chance.chance(1, 2) { domain::Side::Buy } else { domain::Side::Sell };
+        let mid = self.exchange.mid_x2(asset)? / 2;
+        let rules = self.exchange.instrument(asset)?;
+        let px = rules.floor_px(domain::Px(mid - side.sign() * mid / 100 * percent));
+        // a little more than the venue's smallest value
+        let lot = rules.notional(px, domain::Qty(1)).decimal();
+        let lots = rules.notional_min.decimal().checked_div(lot)? * rust_decimal::Decimal::TWO;
+        let lots = domain::Qty(i64::try_from(lots.ceil()).ok()?);
+        Some(NewOrder::limit(rules, side, px, lots, tif.into()))
     }
 
     fn post(&mut self, after: Span, travel: Travel) {
@@ -403,11 +502,16 @@ impl World {
     fn arrive(&mut self, travel: Travel, facts: &mut Vec<Fact>) -> Result<(), WorldError> {
         match travel {
             Travel::Fact(fact) => facts.push(fact),
-            Travel::Place(intents) => self.place_at_venue(&intents),
+            Travel::Place(intents, awaited) => self.place_at_venue(&intents, awaited),
             Travel::Cancel(cancel) => self.cancel_at_venue(&cancel),
             Travel::Read { keys, fills_since_ms, asked } => self.read_at_venue(&keys, fills_since_ms, asked),
             Travel::Burn(nonce) => {
                 let burnt = self.used_nonces.insert(nonce);
+                if burnt {
+                    self.burnt.insert(nonce);
+                } else {
+                    self.note("a burn comes second");
+                }
                 self.post_late(Travel::Fact(Fact::NonceBurnt { venue: Venue::Hyperliquid, nonce, burnt }));
             }
             Travel::StreamBack => {
@@ -422,19 +526,26 @@ impl World {
     }
 
     /// One action: all orders share a nonce.
-    fn place_at_venue(&mut self, intents: &[Intent]) {
-        let now_ms = self.now().wall_ms;
+    fn place_at_venue(&mut self, intents: &[Intent], awaited: bool) {
+        let now_ms = self.venue_ms();
         let Some(first) = intents.first() else { return };
         let lost = self.bad_luck(self.spec.faults.answer_lost);
         let refuse = |kind, text: &str| SendOutcome::Rejected(Reject { kind, text: text.to_owned() });
         let expired = matches!(first.expiry, Expiry::AtMs(ms) if now_ms > ms);
+        let burnt = self.burnt.contains(&first.nonce);
+        match (awaited, expired, burnt) {
+            (false, true, _) => self.note("a placement arrives expired"),
+            (false, false, true) => self.note("a placement arrives burnt"),
+            (false, false, false) => self.note("a placement lands when nobody expects it"),
+            (true, _, _) => {}
+        }
         let outcomes: Vec<SendOutcome> = if expired {
             vec![refuse(RejectKind::Expired, "Action already expired"); intents.len()]
         } else if !self.used_nonces.insert(first.nonce) {
             vec![SendOutcome::Unknown(Lost::Unreadable); intents.len()]
         } else {
             let orders = intents.iter().filter_map(|i| self.order_of(i)).collect();
-            match self.exchange.submit(now_ms, self.account, Op::Place { orders, grouping: exchange::Grouping::Na }) {
+            match self.exchange.submit(now_ms, self.account, place(orders)) {
                 OpResult::Orders(placed) if placed.len() == intents.len() => placed.iter().map(venue::outcome).collect(),
                 OpResult::Refused(text) => vec![refuse(RejectKind::Other, &text); intents.len()],
                 OpResult::Orders(_) | OpResult::Cancels(_) | OpResult::Default => {
@@ -443,9 +554,11 @@ impl World {
             }
         };
         for (intent, outcome) in intents.iter().zip(outcomes) {
+            if !awaited {
+                continue;
+            }
             if lost {
-                let fact = Fact::Sent { key: intent.key, outcome: SendOutcome::Unknown(Lost::Timeout) };
-                self.post(ANSWER_DEADLINE, Travel::Fact(fact));
+                self.post(ANSWER_DEADLINE, Travel::Fact(unanswered(&intent.key)));
             } else {
                 self.post_late(Travel::Fact(Fact::Sent { key: intent.key, outcome }));
             }
@@ -462,7 +575,7 @@ impl World {
 
     fn cancel_at_venue(&mut self, cancel: &Cancel) {
         let Some(asset) = self.exchange.asset(&cancel.instrument) else { return };
-        let now_ms = self.now().wall_ms;
+        let now_ms = self.venue_ms();
         let op = Op::CancelByCloid { orders: vec![(asset, cancel.key.bits())] };
         // one that worked and one that came too late are answered alike: the order is not open any more
         self.exchange.submit(now_ms, self.account, op);
@@ -492,7 +605,9 @@ impl World {
             fills: exchange.fills(account, fills_since_ms).iter().filter_map(|f| venue::fill(exchange, f)).collect(),
             asked_orders: keys.iter().map(|k| (*k, report(k))).collect(),
         };
-        self.post_late(Travel::Fact(Fact::Snapshot(Box::new(snapshot))));
+        let late = if self.bad_luck(self.spec.faults.read_late) { Span::millis(self.chance.below(8_000)) } else { Span::ZERO };
+        let after = self.one_way() + late;
+        self.post(after, Travel::Fact(Fact::Snapshot(Box::new(snapshot))));
     }
 
     /// Tells the daemon what happened at the venue, as its streams would.
@@ -586,7 +701,7 @@ impl World {
                 Effect::CancelAll(_) => {
                     let open = self.exchange.open_orders(self.account);
                     let orders = open.iter().map(|o| (o.asset, o.oid)).collect();
-                    self.exchange.submit(self.now().wall_ms, self.account, Op::Cancel { orders });
+                    self.exchange.submit(self.venue_ms(), self.account, Op::Cancel { orders });
                 }
                 Effect::Pull { keys, fills_since_ms, .. } => {
                     let asked = self.now();
@@ -599,20 +714,35 @@ impl World {
                 Effect::Alert(_) => {}
             }
         }
+        if !cleared.is_empty() && self.bad_luck(self.spec.faults.crashes / 4) {
+            self.note("dies before an intent is durable");
+            self.crash();
+            return Ok(());
+        }
         let released = self.make_durable(cleared, entries)?;
+        if !released.is_empty() && self.bad_luck(self.spec.faults.crashes / 4) {
+            self.note("dies between an intent and its sending");
+            self.crash();
+            return Ok(());
+        }
         let mut actions: BTreeMap<u64, Vec<Intent>> = BTreeMap::new();
         for order in released {
             let intent = order.into_intent();
             actions.entry(intent.nonce).or_default().push(intent);
         }
         for intents in actions.into_values() {
-            if self.bad_luck(self.spec.faults.request_lost) {
-                for intent in intents {
-                    let fact = Fact::Sent { key: intent.key, outcome: SendOutcome::Unknown(Lost::Timeout) };
-                    self.post(ANSWER_DEADLINE, Travel::Fact(fact));
+            let request_lost = self.bad_luck(self.spec.faults.request_lost);
+            let held_up = self.bad_luck(self.spec.faults.held_up);
+            if request_lost || held_up {
+                for intent in &intents {
+                    self.post(ANSWER_DEADLINE, Travel::Fact(unanswered(&intent.key)));
                 }
-            } else {
-                self.post_late(Travel::Place(intents));
+            }
+            if held_up {
+                let after = ANSWER_DEADLINE + Span::millis(self.chance.below(15_000));
+                self.post(after, Travel::Place(intents, false));
+            } else if !request_lost {
+                self.post_late(Travel::Place(intents, true));
             }
         }
         Ok(())
@@ -631,4 +761,12 @@ impl World {
         self.log = log.into_inner();
         result
     }
+}
+
+fn place(orders: Vec<NewOrder>) -> Op {
+    Op::Place { orders, grouping: exchange::Grouping::Na }
+}
+
+fn unanswered(key: &ClientKey) -> Fact {
+    Fact::Sent { key: *key, outcome: SendOutcome::Unknown(Lost::Timeout) }
 }

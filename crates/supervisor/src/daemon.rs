@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use desk::{Books, Cancel, Desk, Effect, Severity, Status};
@@ -40,6 +40,10 @@ const PLACEMENTS_MAX: usize = 64;
 const FACTS_PER_STEP: usize = 256;
 /// How long the kill path tries to see the venue empty before it says that it could not.
 const SWEEP_DEADLINE: Duration = Duration::from_secs(30);
+/// After so many the venue has been out of reach for half an hour; the desk's own orders go on being cancelled.
+const SWEEPS_MAX: u32 = 60;
+/// Why the loop ends when its writer does so without a word.
+const WRITER_GONE: &str = "the task that writes the journal panicked";
 /// How often free disk space is looked at.
 const DISK_EVERY: Duration = Duration::from_secs(30);
 /// How long a stop waits for open orders to be cancelled and answers to arrive.
@@ -148,6 +152,7 @@ struct Loop {
     tasks: TaskTracker,
     askers: BTreeMap<u64, oneshot::Sender<CommandReply>>,
     next_asker: u64,
+    sweeping: Arc<AtomicBool>,
 }
 
 /// Runs until something ends it; returns why, and what an operator would see at that moment.
@@ -165,7 +170,15 @@ pub async fn run(parts: Parts) -> (Exit, View) {
         broken: broken_in,
     }));
     let room = tokio::spawn(watch_disk(parts.journal_dir.clone(), answers_in.clone()));
-    let mut this = Loop { parts, groups, answers_in, tasks: TaskTracker::new(), askers: BTreeMap::new(), next_asker: 0 };
+    let mut this = Loop {
+        parts,
+        groups,
+        answers_in,
+        tasks: TaskTracker::new(),
+        askers: BTreeMap::new(),
+        next_asker: 0,
+        sweeping: Arc::default(),
+    };
     let boot = std::mem::take(&mut this.parts.effects);
     this.carry_out(boot).await;
     let exit = this.turn(&mut answers, &mut broken).await;
@@ -173,10 +186,17 @@ pub async fn run(parts: Parts) -> (Exit, View) {
     let Loop { groups, tasks, parts, .. } = this;
     room.abort();
     drop(groups);
+    // nobody reads these any more, and whoever is waiting for room in them must not wait for ever
+    drop(answers);
+    drop(parts.account);
     if matches!(exit, Exit::Journal(_)) {
         sweep(&parts.connector).await;
-    } else if writer.await.is_err() {
-        return (Exit::Journal("the task that writes the journal panicked".to_owned()), last);
+    } else {
+        match tokio::time::timeout(DRAIN_DEADLINE, writer).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return (Exit::Journal(WRITER_GONE.to_owned()), last),
+            Err(_) => warn!("some placements were still out at the deadline; the next start settles them"),
+        }
     }
     tasks.close();
     if tokio::time::timeout(DRAIN_DEADLINE, tasks.wait()).await.is_err() {
@@ -198,7 +218,8 @@ impl Loop {
             let sleep = self.sleep_until_wake();
             // one branch may fill a buffer at a time, so each source has its own
             let woke = tokio::select! { biased;
-                Some(why) = broken.recv() => return Exit::Journal(why),
+                // its end of the channel lives as long as the writer does
+                why = broken.recv() => return Exit::Journal(why.unwrap_or_else(|| WRITER_GONE.to_owned())),
                 _ = &mut fell => return self.connector_fell().await,
                 Some(signal) = self.parts.signals.recv() => Woke::Signal(signal),
                 Some(request) = self.parts.requests.recv() => Woke::Request(request),
@@ -226,6 +247,12 @@ impl Loop {
             }
             batch.append(&mut account);
             batch.append(&mut market);
+            // whatever woke the loop, what the account says is not kept waiting
+            while batch.len() < FACTS_PER_STEP
+                && let Ok(fact) = self.parts.account.try_recv()
+            {
+                batch.push(fact);
+            }
             while batch.len() < FACTS_PER_STEP
                 && let Ok(fact) = answers.try_recv()
             {
@@ -238,6 +265,10 @@ impl Loop {
             self.carry_out(std::mem::take(&mut effects)).await;
             if drain_until.is_some() && self.parts.desk.is_quiet() {
                 return Exit::Stopped;
+            }
+            if drain_until.is_some_and(|at| at <= tokio::time::Instant::now()) {
+                // under a flood of facts the timer's turn never comes
+                return Exit::Late { orders: self.parts.desk.books().live().count() };
             }
             if self.is_done() {
                 return Exit::Done;
@@ -308,6 +339,11 @@ impl Loop {
                 Effect::Record(stamped) => {
                     note(&stamped, self.parts.desk.books());
                     rearmed |= matches!(stamped.entry, Entry::Rearm { .. });
+                    if matches!(stamped.entry, Entry::Latch { level, .. } if level >= StopLevel::Block) {
+                        // the desk stops for reasons of its own as well; what waits for the journal must not pass either
+                        self.parts.gate.close();
+                        rearmed = false;
+                    }
                     group.entries.push(stamped);
                 }
                 Effect::Place(cleared) => group.cleared.push(cleared),
@@ -364,11 +400,20 @@ impl Loop {
         });
     }
 
+    /// Cancels everything at the venue, again and again until it has been seen empty. One sweep covers whoever asks meanwhile.
     fn sweep_venue(&self, venue: Venue) {
-        let connector = self.parts.connector.clone();
+        if self.sweeping.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (connector, sweeping) = (self.parts.connector.clone(), Arc::clone(&self.sweeping));
         self.tasks.spawn(async move {
             info!(%venue, "cancelling everything");
-            sweep(&connector).await;
+            for _ in 0..SWEEPS_MAX {
+                if sweep(&connector).await {
+                    break;
+                }
+            }
+            sweeping.store(false, Ordering::SeqCst);
         });
     }
 }
@@ -391,14 +436,16 @@ async fn watch_disk(dir: PathBuf, answers: mpsc::Sender<Fact>) {
     }
 }
 
-/// Cancels everything and says what the venue said.
-pub async fn sweep(connector: &Connector) {
-    match connector.sweep(&[], SWEEP_DEADLINE).await {
+/// Cancels everything and says what the venue said. True if the venue was seen empty.
+pub async fn sweep(connector: &Connector) -> bool {
+    let swept = connector.sweep(&[], SWEEP_DEADLINE).await;
+    match &swept {
         Ok(done) => {
             info!(canceled = done.canceled, gone = done.gone, took_ms = done.took.as_millis(), "the venue is empty, seen twice")
         }
         Err(e) => error!("orders may still be open at the venue: {e}"),
     }
+    swept.is_ok()
 }
 
 struct WriteHalf {
@@ -468,9 +515,11 @@ async fn write_groups(mut this: WriteHalf) {
             });
             continue;
         }
-        let Ok(permit) = Arc::clone(&placements).acquire_owned().await else { return };
-        let connector = this.connector.clone();
+        let (connector, placements) = (this.connector.clone(), Arc::clone(&placements));
+        // waiting for a place in the task, not here: placements that hang must keep nothing from the journal. The guard's limit
+        // on open orders bounds how many wait.
         tasks.spawn(async move {
+            let permit = placements.acquire_owned().await;
             connector.place(released).await;
             drop(permit);
         });

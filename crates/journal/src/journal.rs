@@ -96,8 +96,8 @@ pub enum OpenError {
     },
     /// Damage (F70, F71): no trading on it.
     #[error(
-        "the journal {dir} is damaged{at}: {what}. Do not trade on it. Restore the whole directory from a backup, or move it aside and \
-         start with --adopt, which takes over the venue's positions and opens nothing until you rearm",
+        "the journal {dir} is damaged{at}: {what}. Do not trade on it. Restore the whole directory from a backup, or move it aside: \
+         a new journal starts from the venue's positions, and what the lost one left open there freezes its market",
         dir = dir.display(), at = if damage.seq == 0 { String::new() } else { format!(" at record {}", damage.seq) }, what = damage.what
     )]
     Damaged {

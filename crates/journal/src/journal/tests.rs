@@ -291,7 +291,7 @@ async fn a_deleted_database_or_witness_is_damage_and_latches_f71() {
         drop(opened);
         fs::remove_file(dir.path().join(name)).unwrap();
         let said = open(dir.path()).unwrap_err().to_string();
-        assert!(said.contains(name) && said.contains("--adopt"), "{said}");
+        assert!(said.contains(name) && said.contains("move it aside"), "{said}");
         assert!(latch_read(dir.path()).is_set());
         assert!(open(dir.path()).is_err(), "trying again does not help");
     }

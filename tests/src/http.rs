@@ -1,7 +1,9 @@
-//! The little HTTP that tests need towards the paper venue's control API.
+//! The little HTTP that tests need towards the paper venue's control API and the daemon's operator socket.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -25,10 +27,32 @@ pub fn post(url: &str, path: &str, body: &serde_json::Value) -> Result<serde_jso
     call(url, "POST", path, &body.to_string())
 }
 
+/// `DELETE path`, as JSON.
+///
+/// # Errors
+/// If there is no answer of status 200 that is JSON.
+pub fn delete(url: &str, path: &str) -> Result<serde_json::Value> {
+    call(url, "DELETE", path, "")
+}
+
+/// `GET path` at the unix socket `socket`, as JSON.
+///
+/// # Errors
+/// If there is no answer of status 200 that is JSON.
+pub fn get_unix(socket: &Path, path: &str) -> Result<serde_json::Value> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(ANSWER_MAX))?;
+    exchange(stream, "plimsoll", "GET", path, "")
+}
+
 fn call(url: &str, method: &str, path: &str, body: &str) -> Result<serde_json::Value> {
     let host = url.strip_prefix("http://").context("an http:// address")?;
-    let mut stream = TcpStream::connect(host)?;
+    let stream = TcpStream::connect(host)?;
     stream.set_read_timeout(Some(ANSWER_MAX))?;
+    exchange(stream, host, method, path, body)
+}
+
+fn exchange(mut stream: impl Read + Write, host: &str, method: &str, path: &str, body: &str) -> Result<serde_json::Value> {
     // HTTP/1.0: the answer ends where the connection does, and is never chunked
     let length = body.len();
     write!(

@@ -7,12 +7,14 @@
 mod daemon;
 pub mod http;
 mod process;
+pub mod rig;
 mod setup;
 mod skip;
 mod witness;
 
 pub use daemon::{Daemon, PaperProc, daemon_binary};
 pub use process::{Proc, WaitError};
-pub use setup::{ACCOUNT, Setup};
+pub use rig::{Rig, Want};
+pub use setup::{ACCOUNT, KEY, Setup};
 pub use skip::{Missing, skip};
 pub use witness::{Client, Witness};

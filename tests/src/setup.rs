@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// A throw-away key: worth nothing anywhere, the same in every test so that failures can be compared.
-const KEY: &str = "0x4646464646464646464646464646464646464646464646464646464646464646";
+pub const KEY: &str = "0x4646464646464646464646464646464646464646464646464646464646464646";
 /// The address of [`KEY`].
 pub const ACCOUNT: &str = "0x9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f";
 

@@ -1,7 +1,16 @@
 //! End to end: the real binary, the paper venue on loopback, and clients that somebody else wrote.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod bad_input;
+mod client;
 mod crash;
 mod deployment;
+mod determinism;
+mod faults;
+mod journal;
+mod operator;
 mod process;
+mod proxy;
+mod stop;
+mod strangers;
 mod witness;

@@ -15,6 +15,8 @@ use crate::{Daemon, PaperProc, Setup, http};
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// For a sub-command that asks the daemon or reads a journal.
 const COMMAND_MAX: Duration = Duration::from_secs(60);
+/// From an end that the desk knows to one that the journal holds: a few flushes of a busy disk.
+const FLUSH_MAX: Duration = Duration::from_secs(10);
 /// From the start of the daemon until it has read its venue and has a book.
 const READY_MAX: Duration = Duration::from_secs(60);
 
@@ -232,8 +234,7 @@ impl Rig {
         ensure!(truth["duplicate_tids"] == json!([]), "the venue is wrong: {}", truth["duplicate_tids"]);
         ensure!(open_in(&truth).is_empty(), "still open at the venue: {:?}", open_in(&truth));
         let at_venue = filled_by_parent(&truth)?;
-        let reports = self.ok(&["report", "--json"])?;
-        let reports: Vec<Value> = reports.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let reports = self.final_reports(wants)?;
         for Want(parent, side, quantity) in wants {
             let report = reports.iter().find(|r| r["parent"] == *parent).with_context(|| format!("no report on P{parent}"))?;
             ensure!(report["side"] == *side && same(&report["quantity"], quantity), "P{parent}: {report}");
@@ -244,6 +245,19 @@ impl Rig {
         let audit = self.ok(&["audit"])?;
         ensure!(audit.contains(" 0 orders open; 0 findings"), "{audit}");
         Ok(truth)
+    }
+
+    /// Reports in which every wanted parent has ended: the desk says so a flush before the journal does.
+    fn final_reports(&self, wants: &[Want<'_>]) -> Result<Vec<Value>> {
+        let deadline = Instant::now() + FLUSH_MAX;
+        loop {
+            let text = self.ok(&["report", "--json"])?;
+            let reports: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+            let ended = |w: &Want<'_>| reports.iter().any(|r| r["parent"] == w.0 && !r["outcome"].is_null());
+            if wants.iter().all(ended) || Instant::now() >= deadline {
+                return Ok(reports);
+            }
+        }
     }
 
     fn args(&self, args: &[&str]) -> Vec<String> {

@@ -406,11 +406,11 @@ impl Desk {
         if let ParentChange::Amend { qty: Some(qty), .. } = change {
             let mid = self.mid_x2(before.instrument).map(|x2| Px(x2 / 2));
             let expected = "no more than before: without a book, nobody can say what more is worth";
+            let rules = self.books.instruments.get(&before.instrument);
+            let asked = rules.map_or_else(|| format!("{} lots", qty.0), |rules| rules.qty_decimal(*qty).normalize().to_string());
             let mid = mid.or((*qty <= before.qty).then_some(Px(0)));
-            let mid = mid.ok_or_else(|| fault("quantity", format!("{} lots", qty.0), expected.into()))?;
-            self.guard
-                .amend_parent(now, before, *qty, mid)
-                .map_err(|refusal| fault("quantity", format!("{} lots", qty.0), refusal.to_string()))?;
+            let mid = mid.ok_or_else(|| fault("quantity", asked.clone(), expected.into()))?;
+            self.guard.amend_parent(now, before, *qty, mid).map_err(|refusal| fault("quantity", asked, refusal.to_string()))?;
         }
         if let Some(live) = self.live.get_mut(id) {
             live.change(now, change)?;

@@ -23,13 +23,13 @@ pub fn run(rounds: usize) -> Vec<Outcome> {
     // On the disk that holds the build, never in memory: a flush is what is measured.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let mut raw = OpenOptions::new().create(true).append(true).open(folder.path().join("raw")).unwrap();
+    let mut raw = FlushProbe::open(folder.path());
     let mut ours = Appender::open(&folder.path().join("journal"));
-    let record = serde_json::to_vec(&ours.entry()).unwrap();
+    raw.record = serde_json::to_vec(&ours.entry()).unwrap();
 
     let (mut flushed, mut durable, mut growth) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
-        let raw_us = raw_appends(&mut raw, &record);
+        let raw_us = raw.median_us();
         let (durable_us, one_rate) = ours.alone(&runtime);
         let many_rate = ours.together(&runtime);
         // The first round warms up.
@@ -42,19 +42,34 @@ pub fn run(rounds: usize) -> Vec<Outcome> {
     vec![
         Outcome::of("durable append / append + fdatasync, p50", "x", Goal::AtMost(1.6), ratios(&durable, &flushed)),
         Outcome::of(format!("records/s of {WRITERS} writers / of one"), "x", Goal::AtLeast(20.0), growth),
-        Outcome::of(format!("append of {} bytes + fdatasync, p50", record.len()), "us", Goal::None, flushed),
+        Outcome::of(format!("append of {} bytes + fdatasync, p50", raw.record.len()), "us", Goal::None, flushed),
         Outcome::of("durable append of the same entry, p50", "us", Goal::None, durable),
     ]
 }
 
-fn raw_appends(file: &mut File, record: &[u8]) -> f64 {
-    let times = (0..APPENDS).map(|_| {
-        let start = Instant::now();
-        file.write_all(record).unwrap();
-        file.sync_data().unwrap();
-        start.elapsed().as_secs_f64() * 1e6
-    });
-    median(times.collect())
+/// The limit: a file that is appended to and flushed.
+pub struct FlushProbe {
+    file: File,
+    record: Vec<u8>,
+}
+
+impl FlushProbe {
+    /// A file of its own in `dir`.
+    pub fn open(dir: &Path) -> FlushProbe {
+        let file = OpenOptions::new().create(true).append(true).open(dir.join("raw")).unwrap();
+        FlushProbe { file, record: vec![b'x'; 450] }
+    }
+
+    /// Median microseconds of one append with its flush.
+    pub fn median_us(&mut self) -> f64 {
+        let times = (0..APPENDS).map(|_| {
+            let start = Instant::now();
+            self.file.write_all(&self.record).unwrap();
+            self.file.sync_data().unwrap();
+            start.elapsed().as_secs_f64() * 1e6
+        });
+        median(times.collect())
+    }
 }
 
 struct Appender {

@@ -13,6 +13,7 @@ mod decode;
 mod desk_growth;
 mod durable;
 mod harness;
+mod live;
 mod sign;
 
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ const DUELS: &[(&str, &str, Duel)] = &[
     ("guard", "one clearance, and how it grows with positions and working orders", clearance::run),
     ("desk", "what a child order costs with few and with many live parents", desk_growth::run),
     ("journal", "one durable append, against append and fdatasync; 32 writers against one", durable::run),
+    ("tick", "book update to order through the whole daemon, against the transport", live::ticks),
+    ("memory", "what the daemon holds, idle and with 1,000 live parents", live::memory),
 ];
 
 fn main() -> ExitCode {

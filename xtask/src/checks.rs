@@ -29,7 +29,7 @@ fn docs(ctx: &Ctx) -> Result<String> {
     Ok("documented".into())
 }
 
-/// What the design says about the tree; see [`tidy`](crate::tidy).
+/// What the design says about the tree, see the module of the same name.
 pub fn tidy(ctx: &Ctx) -> Result<String> {
     println!("==> tidy");
     let report = tidy::check(&tidy::Tree::read(ctx)?);

@@ -167,6 +167,7 @@ pub struct World {
     next_second: u64,
     crashes: u32,
     orphans: u32,
+    reads: u64,
     /// Nonces that a burn used up.
     pub(crate) burnt: BTreeSet<u64>,
     /// What happened at the venue that no journal shows.
@@ -229,6 +230,7 @@ impl World {
             next_second: 1_000_000_000,
             crashes: 0,
             orphans: 0,
+            reads: 0,
             burnt: BTreeSet::new(),
             seen: BTreeMap::new(),
             spec,
@@ -281,6 +283,12 @@ impl World {
     #[must_use]
     pub fn crashes(&self) -> u32 {
         self.crashes
+    }
+
+    /// How often the venue was read.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.reads
     }
 
     /// Rules of the market `asset`.
@@ -583,6 +591,7 @@ impl World {
     }
 
     fn read_at_venue(&mut self, keys: &[ClientKey], fills_since_ms: u64, asked: Stamp) {
+        self.reads += 1;
         if self.bad_luck(self.spec.faults.read_fails) {
             let fact = Fact::SnapshotFailed(Venue::Hyperliquid, "the world said no".to_owned());
             self.post(ANSWER_DEADLINE, Travel::Fact(fact));

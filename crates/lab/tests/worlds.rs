@@ -18,6 +18,8 @@ use rust_decimal::Decimal;
 const START_MS: u64 = 1_790_000_000_000;
 /// How long things go wrong, seconds.
 const WILD: u64 = 90;
+/// Whole pulls that the venue's weight budget has room for beside the orders themselves, with half of it to spare.
+const READS_PER_MINUTE: u64 = 20;
 /// Seeds that once failed.
 const FOUND: &[u64] = &[];
 
@@ -56,7 +58,7 @@ fn world(seed: u64, faults: Faults, clock_offset_ms: i64) -> World {
         reversion: 100,
     };
     // a thin market, where what crosses finds too little
-    let thin = SyntheticParams { mean_gap_ms: 400, levels: 3, level_lots: 1_000, trade_lots: 2_000, ..params.clone() };
+    let thin = SyntheticParams { mean_gap_ms: 400, levels: 5, level_lots: 2_500, trade_lots: 2_000, ..params.clone() };
     let btc = SyntheticFlow::new(&markets[0].instrument, Px(600_000), START_MS, params, Seed(seed));
     let eth = SyntheticFlow::new(&markets[1].instrument, Px(300_000), START_MS, thin, Seed(seed ^ 0xE74));
     let spec = WorldSpec {
@@ -197,13 +199,27 @@ fn run(seed: u64, faults: Faults) -> (World, String) {
             meddle(&mut world, &mut chance);
         }
     }
+    if wild && chance.chance(1, 2) {
+        // L4, I22: told to cancel in the middle of the storm, and whatever was on its way then, nothing stays open
+        world.command(Command::Kill { level: StopLevel::Cancel, cause: "enough".into() });
+        let told = world.desk().is_some();
+        world.calm();
+        if let Err(e) = world.run(Span::secs(WILD + 45), |_| false) {
+            say(e.to_string());
+        }
+        let open = world.exchange().open_orders(world.account()).len();
+        if told && open > 0 {
+            say(format!("I22: {open} orders are open 45 s after everything was to be cancelled"));
+        }
+    }
     world.calm();
+    let calm_from = (world.now(), world.reads());
     let over = |w: &World| w.desk().is_some_and(|d| d.is_ready() && d.is_idle() && d.is_quiet() && d.books().frozen.is_empty());
     for minute in 0..=15 {
         // the first pulls of the calm may still find what the storm left
         let (until, may_end) = if minute == 0 { (20, false) } else { (60 * minute, true) };
         clear_up(&mut world);
-        if let Err(e) = world.run(Span::secs(WILD + until), |w| may_end && over(w)) {
+        if let Err(e) = world.run(Span(calm_from.0.mono) + Span::secs(until), |w| may_end && over(w)) {
             say(e.to_string());
             return (world, complaints);
         }
@@ -217,6 +233,10 @@ fn run(seed: u64, faults: Faults) -> (World, String) {
         let status = desk.status(world.now());
         let parents: Vec<_> = status.parents.iter().map(|p| (p.spec.id, &p.progress)).collect();
         say(format!("not over after fifteen calm minutes: {parents:?} {:?} {:?}", status.orders, status.stop));
+    }
+    let (minutes, reads) = (world.now().since(calm_from.0).0 / 60_000_000_000 + 1, world.reads() - calm_from.1);
+    if reads > READS_PER_MINUTE * minutes {
+        say(format!("I10: {reads} reads of the venue in {minutes} calm minutes"));
     }
     for fault in world.verdict().faults {
         say(fault);

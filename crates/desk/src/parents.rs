@@ -274,7 +274,8 @@ impl Desk {
     pub(crate) fn step_parents(&mut self, now: Stamp, out: &mut Vec<Effect>) {
         let mut due = std::mem::take(&mut self.due);
         self.wakes.due(now, &mut due);
-        due.sort_unstable();
+        // stable, because it sees that the parents of a whole market are in order already
+        due.sort();
         due.dedup();
         let mut batches = Batches::default();
         let mut proposals = std::mem::take(&mut self.proposals);

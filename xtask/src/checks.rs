@@ -58,6 +58,8 @@ pub fn deny(ctx: &Ctx) -> Result<String> {
     // The stamp holds the snapshot's size: a newer snapshot, or a clone fetched online, is replaced.
     let stamp = home.join("snapshot");
     let wanted = fs::metadata(&snapshot).context("xtask/advisory-db.tgz is missing")?.len().to_string();
+    // It looks at the crates of every platform; a build here has fetched only its own.
+    shell::run("fetch", ctx.cargo().args(["fetch", "--locked"]))?;
     let mut command = ctx.program(tools::cargo_deny(ctx)?);
     if online {
         if stamp.exists() {
@@ -72,8 +74,9 @@ pub fn deny(ctx: &Ctx) -> Result<String> {
             shell::capture(
                 ctx.program("tar").arg("xzf").arg(&snapshot).arg("-C").arg(&unpacked).args(["--strip-components", "1"]),
             )?;
-            // cargo-deny reads the age of the clone from this file.
-            fs::write(unpacked.join("FETCH_HEAD"), "")?;
+            // cargo-deny takes the folder for a clone, and its age from this file.
+            fs::create_dir_all(unpacked.join(".git"))?;
+            fs::write(unpacked.join(".git/FETCH_HEAD"), "")?;
             fs::write(&stamp, &wanted)?;
         }
         command.arg("--offline");

@@ -150,7 +150,12 @@ impl Books {
                 }
             }
             Entry::Reconciled { epoch, .. } => self.reconciled = Some(*epoch),
-            Entry::Changed { .. } | Entry::Ended { .. } | Entry::Refused { .. } => {}
+            Entry::Changed { .. }
+            | Entry::Ended { .. }
+            | Entry::Refused { .. }
+            | Entry::Measured(_)
+            | Entry::Level(_)
+            | Entry::Profit(_) => {}
         }
     }
 

@@ -362,7 +362,7 @@ impl Desk {
                 }
             }
             Fact::Command(asker, command) => self.on_command(now, *asker, command, out),
-            Fact::Timer => {}
+            Fact::Bars { .. } | Fact::FundingRates { .. } | Fact::Timer => {}
         }
     }
 

@@ -163,6 +163,9 @@ impl Desk {
             | Entry::Unfrozen { .. }
             | Entry::Opening { .. }
             | Entry::Stranger { .. }
+            | Entry::Measured(_)
+            | Entry::Level(_)
+            | Entry::Profit(_)
             | Entry::Reconciled { .. } => {}
         }
         Ok(())

@@ -3,8 +3,9 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Arrival, Basis, Child, ClientKey, Epoch, Fill, FundingPayment, Instrument, InstrumentId, Intent, JournalTag, Lost, Lots,
-    OrderOutcome, ParentChange, ParentId, ParentOutcome, ParentSpec, Reject, Seed, Stamp, VenueOrderId,
+    Arrival, Basis, Child, ClientKey, Epoch, Fill, FundingPayment, Instrument, InstrumentId, Intent, JournalTag, LevelChange,
+    Lost, Lots, Measure, OrderOutcome, ParentChange, ParentId, ParentOutcome, ParentSpec, ProfitMark, Reject, Seed, Stamp,
+    VenueOrderId,
 };
 
 /// How far the daemon is stopped. Rises at once, falls only by `plimsoll rearm`.
@@ -174,6 +175,12 @@ pub enum Entry {
         /// What was done about it.
         action: String,
     },
+    /// Statistics of a market changed by as much as matters for sizing, or an hour has passed.
+    Measured(Measure),
+    /// An account's margin level changed.
+    Level(LevelChange),
+    /// Profit, its peaks and the day's start.
+    Profit(ProfitMark),
     /// Reconciliation with every venue is complete; trading may start (I14).
     Reconciled {
         /// Of which tenure.

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Book, ClientKey, Command, Fill, FundingPayment, Instrument, InstrumentId, Lots, MarketTrade, Marks, OrderReport, SendOutcome,
-    Stamp, Usd, Venue,
+    Bar, Book, ClientKey, Command, Fill, FundingPayment, FundingRate, Instrument, InstrumentId, Lots, MarketTrade, Marks,
+    OrderReport, SendOutcome, Span, Stamp, Usd, Venue,
 };
 
 /// Which stream of a venue.
@@ -93,6 +93,24 @@ pub enum Fact {
     Marks(Marks),
     /// A public trade.
     Trade(MarketTrade),
+    /// Closed bars of a market's history, oldest first. They may overlap with what was told before.
+    Bars {
+        /// Which market.
+        instrument: InstrumentId,
+        /// Length of each bar.
+        span: Span,
+        /// The bars.
+        bars: Arc<[Bar]>,
+    },
+    /// Settled funding rates, oldest first. They may overlap with what was told before.
+    FundingRates {
+        /// Which of our markets they are of, or are compared with.
+        instrument: InstrumentId,
+        /// Who settled them: `hyperliquid`, or another venue such as `binance`.
+        source: Arc<str>,
+        /// The rates.
+        rates: Arc<[FundingRate]>,
+    },
     /// How a placement ended.
     Sent {
         /// Which order.

@@ -12,6 +12,7 @@ mod ids;
 mod instrument;
 pub mod margin;
 mod market;
+mod measure;
 mod money;
 mod order;
 mod parent;
@@ -24,6 +25,9 @@ pub use fact::{AccountView, Fact, PositionView, StreamHealth, StreamKind, VenueS
 pub use ids::{ChildNo, ClientKey, Epoch, InstrumentId, JournalTag, ParentId, TradeId, Venue, VenueOrderId};
 pub use instrument::{Instrument, MarketStatus, PriceRule};
 pub use market::{Book, Level, MarketTrade, Marks};
+pub use measure::{
+    Bar, FIVE_MINUTES, FundingRate, FundingView, HOURLY, LevelChange, MarginLevel, Measure, ProfitMark, VolatilityView,
+};
 pub use money::{Lots, OutOfRange, Px, Qty, Ratio, Usd, plain_decimal};
 pub use order::{
     Basis, Child, Expiry, Fill, FundingPayment, Intent, LiquidityRole, Lost, OrderOutcome, OrderReport, Reject, RejectKind,

@@ -318,6 +318,9 @@ impl Auditor {
             | Entry::Funding(_)
             | Entry::Frozen { .. }
             | Entry::Unfrozen { .. }
+            | Entry::Measured(_)
+            | Entry::Level(_)
+            | Entry::Profit(_)
             | Entry::Opening { .. }
             | Entry::Stranger { .. } => {}
         }

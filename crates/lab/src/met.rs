@@ -124,6 +124,9 @@ impl World {
                 | Entry::Parent { .. }
                 | Entry::Ended { .. }
                 | Entry::Funding(_)
+                | Entry::Measured(_)
+                | Entry::Level(_)
+                | Entry::Profit(_)
                 | Entry::Opening { .. } => {}
             }
         }

@@ -73,6 +73,9 @@ impl World {
                 | Entry::Unfrozen { .. }
                 | Entry::Opening { .. }
                 | Entry::Stranger { .. }
+                | Entry::Measured(_)
+                | Entry::Level(_)
+                | Entry::Profit(_)
                 | Entry::Reconciled { .. } => {}
             }
         }

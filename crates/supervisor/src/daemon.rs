@@ -587,8 +587,13 @@ fn note(stamped: &Stamped, books: &Books) {
             info!(%instrument, lots = position.0, "the books start from the venue's position")
         }
         Entry::Funding(payment) => info!(instrument = %payment.instrument, amount = %payment.amount, "funding"),
+        Entry::Level(change) => {
+            warn!(venue = %change.venue, from = ?change.from, to = ?change.to, "margin level: {}", change.why)
+        }
         Entry::Limits { .. }
         | Entry::Instrument(_)
+        | Entry::Measured(_)
+        | Entry::Profit(_)
         | Entry::Acked { .. }
         | Entry::CancelAsked { .. }
         | Entry::Latch { .. }

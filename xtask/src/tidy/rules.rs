@@ -4,22 +4,23 @@ use super::source::{self, Code};
 use super::{Fault, Report, Tree};
 
 /// The crates that decide: same inputs, same outputs.
-const PURE: [&str; 8] = ["domain", "wire", "execution", "margin-guard", "ledger", "desk", "exchange", "lab"];
+const PURE: [&str; 9] = ["domain", "wire", "risk", "execution", "margin-guard", "ledger", "desk", "exchange", "lab"];
 
 /// Who may name whom inside the workspace, by directory name (design §2). A crate that is not listed may name none.
 const EDGES: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("wire", &["domain"]),
     ("execution", &["domain"]),
-    ("margin-guard", &["domain"]),
+    ("risk", &["domain"]),
+    ("margin-guard", &["risk", "domain"]),
     ("ledger", &["domain"]),
     ("exchange", &["domain"]),
     ("journal", &["domain"]),
-    ("desk", &["execution", "margin-guard", "domain"]),
+    ("desk", &["execution", "margin-guard", "risk", "domain"]),
     ("venue-connector", &["wire", "margin-guard", "domain"]),
     ("chain", &["margin-guard", "domain"]),
     ("paper", &["exchange", "wire", "domain"]),
-    ("lab", &["desk", "exchange", "margin-guard", "ledger", "domain"]),
+    ("lab", &["desk", "exchange", "margin-guard", "risk", "ledger", "domain"]),
     ("supervisor", EVERY),
     ("tests", EVERY),
     ("xtask", &[]),

@@ -243,6 +243,9 @@ impl ReportBuilder {
             | Entry::Unfrozen { .. }
             | Entry::Opening { .. }
             | Entry::Stranger { .. }
+            | Entry::Measured(_)
+            | Entry::Level(_)
+            | Entry::Profit(_)
             | Entry::Reconciled { .. } => {}
         }
     }

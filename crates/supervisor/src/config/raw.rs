@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use domain::SpecFault;
-use margin_guard::{RawLimits, RawMarketLimits};
+use margin_guard::RawLimits;
 use serde::de::{self, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -105,7 +105,7 @@ impl Raw {
             daemon: section("daemon", take(&mut root, "daemon"), &mut faults),
             venue: RawVenues { hyperliquid, unknown: unknown(venues) },
             paper: section("paper", take(&mut root, "paper"), &mut faults),
-            guard: read_guard(take(&mut root, "guard"), &mut faults),
+            guard: nested("guard", take(&mut root, "guard"), &mut faults),
             plan: plan.into_iter().enumerate().map(|(n, v)| section(&format!("plan[{n}]"), v, &mut faults)).collect(),
             unknown: unknown(root),
         };
@@ -121,15 +121,59 @@ fn read_hyperliquid(value: Value, faults: &mut Vec<SpecFault>) -> RawHyperliquid
     RawHyperliquid { markets, ..section(PATH, Value::Object(keys), faults) }
 }
 
-fn read_guard(value: Value, faults: &mut Vec<SpecFault>) -> RawLimits {
-    let mut keys = table("guard", value, faults);
-    let markets = table("guard.market", take(&mut keys, "market"), faults);
-    let one = |(name, v)| {
-        let limits: RawMarketLimits = section(&format!("guard.market.{name:?}"), v, faults);
-        (name, limits)
-    };
-    let market = markets.into_iter().map(one).collect();
-    RawLimits { market, ..section("guard", Value::Object(keys), faults) }
+/// Reads `value` leaf by leaf: each is tried alone inside the sections it stands in, and those that do not fit are faults.
+fn nested<T: DeserializeOwned + Default>(path: &str, value: Value, faults: &mut Vec<SpecFault>) -> T {
+    let mut good = Map::new();
+    let mut rest: Vec<(Vec<String>, Value)> = vec![(Vec::new(), Value::Object(table(path, value, faults)))];
+    while let Some((at, value)) = rest.pop() {
+        match value {
+            Value::Object(keys) if at.is_empty() || !keys.is_empty() => {
+                let below = keys.into_iter().rev().map(|(key, value)| ([at.as_slice(), &[key]].concat(), value));
+                rest.extend(below);
+            }
+            leaf @ (Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+                let mut alone = Map::new();
+                plant(&mut alone, &at, leaf.clone());
+                match serde_json::from_value::<T>(Value::Object(alone)) {
+                    Ok(_) => plant(&mut good, &at, leaf),
+                    Err(e) => {
+                        let path = at.iter().fold(path.to_owned(), |path, key| format!("{path}.{}", quoted(key)));
+                        let why = e.to_string();
+                        let section = why.contains("expected struct") || why.contains("expected a map");
+                        let expected = if section { format!("a section: [{path}]") } else { shown(&why) };
+                        faults.push(fault(&path, &leaf, expected));
+                    }
+                }
+            }
+        }
+    }
+    together(path, good, faults)
+}
+
+/// Puts `leaf` where `path` leads, with the sections on the way.
+fn plant(root: &mut Map<String, Value>, path: &[String], leaf: Value) {
+    let Some((key, rest)) = path.split_first() else { return };
+    if rest.is_empty() {
+        root.insert(key.clone(), leaf);
+    } else if let Value::Object(section) = root.entry(key.clone()).or_insert_with(|| Value::Object(Map::new())) {
+        plant(section, rest, leaf);
+    }
+}
+
+/// A key as TOML wants it in a path.
+fn quoted(key: &str) -> String {
+    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    if bare { key.to_owned() } else { format!("{key:?}") }
+}
+
+/// Keys that fit alone fit together, as long as no key's meaning hangs on another's. Should one do so, that is a fault and
+/// never a section that is silently empty.
+fn together<T: DeserializeOwned + Default>(path: &str, keys: Map<String, Value>, faults: &mut Vec<SpecFault>) -> T {
+    let keys = Value::Object(keys);
+    serde_json::from_value(keys.clone()).unwrap_or_else(|e| {
+        faults.push(fault(path, &keys, shown(&e.to_string())));
+        T::default()
+    })
 }
 
 fn take(from: &mut Map<String, Value>, key: &str) -> Value {
@@ -186,8 +230,7 @@ fn section<T: DeserializeOwned + Default>(path: &str, value: Value, faults: &mut
             }
         };
     }
-    // keys that fit alone fit together
-    serde_json::from_value(Value::Object(good)).unwrap_or_default()
+    together(path, good, faults)
 }
 
 /// `[daemon]`

@@ -310,6 +310,15 @@ fn sections_of_the_wrong_shape_are_faults_too() {
     assert_eq!(faults(read_with(&format!("plan = \"all\"\n{EMBEDDED}"), &[], &[])), ["plan = all"]);
     let found = faults(read_with("venue = 1\n[guard]\nallow = [\"hyperliquid:BTC\"]", &[], &[]));
     assert_eq!(found, ["venue = 1", "venue.hyperliquid = (absent)"]);
+    let said = read_with(&format!("{EMBEDDED}market = 7"), &[], &[]).unwrap_err().to_string();
+    assert!(said.contains("guard.market = 7: a section: [guard.market]"), "{said}");
+    let text =
+        format!("{EMBEDDED}[guard.market.\"hyperliquid:BTC\"]\nbook_age_max_ms = [2]\norder_size = 1\nprice_collar = \"0.01\"");
+    assert_eq!(
+        faults(read_with(&text, &[], &[])),
+        ["guard.market.\"hyperliquid:BTC\".book_age_max_ms = (a list)", "guard.market.\"hyperliquid:BTC\".order_size = 1"],
+        "each leaf of a nested section is a fault of its own"
+    );
 }
 
 #[test]

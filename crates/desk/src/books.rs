@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::{
-    ChildNo, ClientKey, Entry, Epoch, Fill, Instrument, InstrumentId, JournalTag, Lots, OrderOutcome, ParentId, Seed, Stamp,
-    StopLevel, TradeId, Venue, VenueOrderId,
+    ChildNo, ClientKey, Entry, Epoch, Fill, Instrument, InstrumentId, JournalTag, Lots, MarginLevel, Measure, OrderOutcome,
+    ParentId, Seed, Stamp, StopLevel, TradeId, Venue, VenueOrderId,
 };
 use serde::Serialize;
 
 use crate::order::{Order, Working};
+use crate::profit::Ledger;
 
 /// Finished orders kept for late fills and for spotting contradictions; older ones are known by their fills alone.
 const DONE_KEPT: usize = 4_096;
@@ -55,6 +56,12 @@ pub struct Books {
     pub reconciled: Option<Epoch>,
     /// Venue orders already reported as not ours.
     pub strangers: BTreeSet<VenueOrderId>,
+    /// Money made and lost.
+    pub ledger: Ledger,
+    /// The newest statistics of each market.
+    pub measures: BTreeMap<InstrumentId, Measure>,
+    /// How deep each account is loaded.
+    pub levels: BTreeMap<Venue, MarginLevel>,
     #[serde(skip)]
     by_order: BTreeMap<VenueOrderId, ClientKey>,
     #[serde(skip)]
@@ -117,7 +124,9 @@ impl Books {
             Entry::Done { key, outcome, .. } => self.finish(at, *key, *outcome),
             Entry::Fill(fill) => self.fill(fill),
             Entry::Funding(payment) => {
-                self.fundings.insert((payment.venue_ms, payment.instrument));
+                if self.fundings.insert((payment.venue_ms, payment.instrument)) {
+                    self.ledger.funding(payment);
+                }
                 while self.fundings.len() > DONE_KEPT {
                     self.fundings.pop_first();
                 }
@@ -137,10 +146,10 @@ impl Books {
             }
             Entry::Unfrozen { instrument, position, .. } => {
                 self.frozen.remove(instrument);
-                self.positions.insert(*instrument, *position);
+                self.take_over(*instrument, *position);
             }
             Entry::Opening { instrument, position, venue_ms } => {
-                self.positions.insert(*instrument, *position);
+                self.take_over(*instrument, *position);
                 self.opened_ms.insert(*instrument, *venue_ms);
             }
             Entry::Stranger { order, .. } => {
@@ -150,13 +159,21 @@ impl Books {
                 }
             }
             Entry::Reconciled { epoch, .. } => self.reconciled = Some(*epoch),
-            Entry::Changed { .. }
-            | Entry::Ended { .. }
-            | Entry::Refused { .. }
-            | Entry::Measured(_)
-            | Entry::Level(_)
-            | Entry::Profit(_) => {}
+            Entry::Measured(measure) => {
+                self.measures.insert(measure.instrument, *measure);
+            }
+            Entry::Level(change) => {
+                self.levels.insert(change.venue, change.to);
+            }
+            Entry::Profit(mark) => self.ledger.mark(mark),
+            Entry::Changed { .. } | Entry::Ended { .. } | Entry::Refused { .. } => {}
         }
+    }
+
+    /// The position becomes `position` without a fill.
+    fn take_over(&mut self, instrument: InstrumentId, position: Lots) {
+        let before = self.positions.insert(instrument, position).unwrap_or_default();
+        self.ledger.take_over(instrument, position - before);
     }
 
     fn enter(&mut self, at: Stamp, key: ClientKey, to: Working) {
@@ -191,6 +208,7 @@ impl Books {
         let moved = Lots(fill.side.sign() * fill.qty.0);
         self.trade_times.insert((fill.venue_ms, fill.id.clone()), (fill.instrument, moved));
         *self.positions.entry(fill.instrument).or_default() += moved;
+        self.ledger.fill(fill);
         let cursor = self.cursor_ms.entry(fill.id.venue).or_default();
         *cursor = (*cursor).max(fill.venue_ms);
         if let Some(key) = self.key_of(fill)

@@ -10,30 +10,35 @@
 mod books;
 mod doubts;
 mod effect;
+mod explain;
 mod operator;
 mod order;
 mod orders;
 mod parents;
+mod profit;
 mod reconcile;
 mod roster;
 mod status;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::{
-    AccountView, Book, Entry, Epoch, Fact, Instrument, InstrumentId, JournalTag, ParentId, Seed, Span, Stamp, Stamped, StopLevel,
-    StreamHealth, StreamKind, Venue, VenueOrderId,
+    AccountView, Book, Entry, Epoch, Fact, Instrument, InstrumentId, JournalTag, ParentId, Px, Seed, Span, Stamp, Stamped,
+    StopLevel, StreamHealth, StreamKind, Venue, VenueOrderId,
 };
 use margin_guard::{Guard, Limits};
 use serde::{Deserialize, Serialize};
 
 pub use books::Books;
 pub use effect::{Alert, Cancel, Effect, Severity};
+pub use explain::{Asked, Background, Explanation, Fate, Judged, LimitsInForce, NoOrder, NotExplained, Verdict, explain};
 pub use order::{Order, Working};
 pub use parents::Ended;
+pub use profit::Ledger;
 pub use status::{OrderLine, ParentLine, Status, VenueLine};
 
 use doubts::Doubts;
@@ -75,6 +80,8 @@ struct Market {
     /// Whether the venue told its rules in this tenure.
     confirmed: bool,
     book: Option<Arc<Book>>,
+    /// The price that the venue margins with, and when it told.
+    mark: Option<(Px, Stamp)>,
     /// Live parents, by number.
     parents: Vec<ParentId>,
     /// Those of them that follow the market's volume.
@@ -127,6 +134,7 @@ pub struct Desk {
     /// Something changed that decides whether parents may propose.
     holds_due: bool,
     repairs: u32,
+    watch: watch::Watch,
     alerts: status::RecentAlerts,
 }
 
@@ -215,6 +223,7 @@ impl Desk {
             draining: false,
             holds_due: true,
             repairs: 0,
+            watch: watch::Watch::default(),
             alerts: status::RecentAlerts::default(),
         };
         for stamped in journal {
@@ -233,6 +242,7 @@ impl Desk {
         out: &mut Vec<Effect>,
     ) -> Result<(), BootError> {
         self.guard.set_ready(false);
+        self.watch.resume(&self.books);
         let Tenure { epoch, tag, seed, binary, config } = tenure.clone();
         self.record(now, Entry::Epoch { epoch, tag, seed, binary, config }, out);
         self.record(now, Entry::Limits { id: limits_id, text: limits_text }, out);
@@ -271,6 +281,7 @@ impl Desk {
         }
         self.resolve_doubts(now, out);
         self.pull_if_due(now, out);
+        self.watch_if_due(now, out);
         self.rehold(now);
         self.step_parents(now, out);
     }
@@ -280,7 +291,8 @@ impl Desk {
     pub fn wake(&self) -> Option<(Stamp, &'static str)> {
         let pulls = self.venues.iter().filter_map(|v| Some((self.next_pull(v)?, "pull")));
         let cancel = self.doubts.next_cancel().map(|at| (at, "cancel again"));
-        pulls.chain(cancel).chain(self.wakes.first()).min_by_key(|(at, _)| at.mono)
+        let watch = self.watch.next().map(|at| (at, "watch"));
+        pulls.chain(cancel).chain(watch).chain(self.wakes.first()).min_by_key(|(at, _)| at.mono)
     }
 
     /// What the journal determines.
@@ -317,6 +329,7 @@ impl Desk {
     pub fn drain(&mut self, now: Stamp, out: &mut Vec<Effect>) {
         self.draining = true;
         self.holds_due = true;
+        self.keep_profit(now, out);
         self.cancel_all_ours(now, out);
     }
 
@@ -330,7 +343,12 @@ impl Desk {
                     self.due.extend_from_slice(&market.parents);
                 }
             }
-            Fact::Marks(marks) => self.guard.observe_marks(marks),
+            Fact::Marks(marks) => {
+                self.guard.observe_marks(marks);
+                if let Some(market) = self.markets.get_mut(&marks.instrument).filter(|_| marks.mark.0 > 0) {
+                    market.mark = Some((marks.mark, marks.at));
+                }
+            }
             Fact::Trade(trade) => {
                 let followers = self.markets.get(&trade.instrument).map_or(&[][..], |m| &m.followers);
                 for id in followers {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{InstrumentId, Px, Ratio, Span, Stamp, Usd, Venue};
+use crate::{InstrumentId, Lots, Px, Ratio, Span, Stamp, Usd, Venue};
 
 /// One closed bar of a market's prices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,6 +148,10 @@ pub struct ProfitMark {
     pub peak_equity: Usd,
     /// Per open position: profit since it was last flat, and the highest value of that.
     pub trades: Vec<(InstrumentId, Usd, Usd)>,
+    /// Positions that came without a fill (found at the venue when the journal began, or taken over by the operator) and are
+    /// valued from here on, each at the mark of this moment: market, lots, mark.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<(InstrumentId, Lots, Px)>,
 }
 
 /// Length of the bars of which hourly statistics are made.

@@ -253,19 +253,27 @@ fn fate_of(entry: &Entry, by_order: &BTreeMap<VenueOrderId, ClientKey>) -> Optio
     }
 }
 
+/// The guard's word, if the entry records one.
+fn verdict_in(entry: &Entry) -> Option<Verdict> {
+    if let Entry::Intent { intent, basis, .. } = entry {
+        Some(Verdict::Cleared { intent: *intent, basis: *basis })
+    } else if let Entry::Refused { child, why, count } = entry {
+        Some(Verdict::Refused { child: *child, why: why.clone(), count: *count })
+    } else {
+        None
+    }
+}
+
 /// Reads `journal` and tells why the order was cleared or refused, with the limits, statistics, level and profit of that moment,
 /// and what became of it.
 ///
 /// # Errors
 /// If the journal has no such order; the error says which there are.
 pub fn explain(journal: &[Stamped], asked: &Asked) -> Result<Explanation, NotExplained> {
-    let by_order: BTreeMap<VenueOrderId, ClientKey> = journal
-        .iter()
-        .filter_map(|stamped| match &stamped.entry {
-            Entry::Acked { key, order: Some(order) } => Some((order.clone(), *key)),
-            _ => None,
-        })
-        .collect();
+    let named = |stamped: &Stamped| {
+        if let Entry::Acked { key, order: Some(order) } = &stamped.entry { Some((order.clone(), *key)) } else { None }
+    };
+    let by_order: BTreeMap<VenueOrderId, ClientKey> = journal.iter().filter_map(named).collect();
     let (parent, child) = match asked {
         Asked::Key(key) => (key.parent(), Some(key.child())),
         Asked::Child(parent, no) => (*parent, Some(*no)),
@@ -282,20 +290,16 @@ pub fn explain(journal: &[Stamped], asked: &Asked) -> Result<Explanation, NotExp
     let (mut found, mut verdicts, mut fates, mut cut) = (None, Vec::new(), Vec::new(), false);
     for Stamped { at, entry } in journal {
         reading.fold(entry);
-        let verdict = match entry {
-            Entry::Parent { spec, start, arrival } if spec.id == parent => {
-                found = Some((spec.clone(), *start, *arrival));
-                None
-            }
-            Entry::Intent { intent, basis, .. } if wanted(intent.key) => {
-                Some(Verdict::Cleared { intent: *intent, basis: *basis })
-            }
+        if let Entry::Parent { spec, start, arrival } = entry
+            && spec.id == parent
+        {
+            found = Some((spec.clone(), *start, *arrival));
+        }
+        let verdict = verdict_in(entry).filter(|verdict| match verdict {
+            Verdict::Cleared { intent, .. } => wanted(intent.key),
             // a child that is refused keeps its number for the next try
-            Entry::Refused { child: of, why, count } if of.parent == parent && child.is_none_or(|no| no == of.no) => {
-                Some(Verdict::Refused { child: *of, why: why.clone(), count: *count })
-            }
-            _ => None,
-        };
+            Verdict::Refused { child: of, .. } => of.parent == parent && child.is_none_or(|no| no == of.no),
+        });
         if let Some(verdict) = verdict {
             let instrument = match &verdict {
                 Verdict::Cleared { intent, .. } => intent.child.instrument,
@@ -324,12 +328,11 @@ pub fn explain(journal: &[Stamped], asked: &Asked) -> Result<Explanation, NotExp
 fn unknown(journal: &[Stamped], asked: &Asked) -> NotExplained {
     let parents = journal.iter().filter_map(|s| if let Entry::Parent { spec, .. } = &s.entry { Some(spec.id) } else { None });
     let last_child = |of: ParentId| {
-        let children = journal.iter().filter_map(|s| match &s.entry {
-            Entry::Intent { intent, .. } if intent.key.parent() == of => Some(intent.key.child()),
-            Entry::Refused { child, .. } if child.parent == of => Some(child.no),
-            _ => None,
+        let children = journal.iter().filter_map(|s| match verdict_in(&s.entry)? {
+            Verdict::Cleared { intent, .. } => Some((intent.key.parent(), intent.key.child())),
+            Verdict::Refused { child, .. } => Some((child.parent, child.no)),
         });
-        children.max()
+        children.filter(|(parent, _)| *parent == of).map(|(_, no)| no).max()
     };
     let known = match asked {
         Asked::Child(parent, _) => last_child(*parent).map(|no| format!("the last child of {parent} is {parent}/{}", no.0)),

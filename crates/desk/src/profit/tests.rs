@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test names what it expects")]
-
 use domain::{LiquidityRole, MarketStatus, PriceRule, Qty, Side, TradeId, Venue, VenueOrderId, margin};
 
 use super::*;

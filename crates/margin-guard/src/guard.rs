@@ -1,8 +1,10 @@
 //! The guard: observes, judges, reserves.
 
+use std::sync::Arc;
+
 use domain::{
-    AccountView, Basis, Book, ClientKey, Instrument, InstrumentId, Intent, Lots, Marks, OrderReport, ParentId, ParentSpec, Px,
-    Qty, Stamp, StopLevel, StreamHealth, StreamKind, Usd, Venue, VenueOrderId,
+    AccountView, Basis, Book, ClientKey, Instrument, InstrumentId, Intent, Lots, MarginLevel, Marks, Measure, OrderReport,
+    ParentId, ParentSpec, Px, Qty, Stamp, StopLevel, StreamHealth, StreamKind, Usd, Venue, VenueOrderId,
 };
 
 use crate::limits::Limits;
@@ -47,7 +49,7 @@ impl Guard {
     }
 
     /// A book snapshot. A locked, crossed or one-sided book is remembered as that.
-    pub fn observe_book(&mut self, book: &Book) {
+    pub fn observe_book(&mut self, book: &Arc<Book>) {
         self.projection.observe_book(&self.limits, book);
     }
 
@@ -60,6 +62,11 @@ impl Guard {
     /// Its positions are not booked; they are compared with what is.
     pub fn observe_account(&mut self, account: &AccountView) {
         self.projection.observe_account(&self.limits, account);
+    }
+
+    /// What is measured of a market. Until it is told, the conservative figures apply (quant §1.2, §1.3).
+    pub fn observe_measure(&mut self, measure: &Measure) {
+        self.projection.observe_measure(&self.limits, measure);
     }
 
     /// The booked position. A market that the venue's report lists and whose position was never set stops every increase.
@@ -98,6 +105,19 @@ impl Guard {
     /// Whether reconciliation is complete. Until then nothing at all is cleared (I14).
     pub fn set_ready(&mut self, ready: bool) {
         self.projection.ready = ready;
+    }
+
+    // ---- levels
+
+    /// Fold at boot: the margin level that was recorded last.
+    pub fn restore_level(&mut self, venue: Venue, level: MarginLevel) {
+        self.projection.venue_mut(venue).level = level;
+    }
+
+    /// The margin level in force.
+    #[must_use]
+    pub fn level(&self, venue: Venue) -> MarginLevel {
+        self.projection.venue(venue).level
     }
 
     // ---- parents

@@ -12,6 +12,7 @@
 mod bucket;
 mod guard;
 mod limits;
+mod line;
 mod money;
 mod projection;
 mod proof;
@@ -23,6 +24,7 @@ mod world;
 
 pub use guard::Guard;
 pub use limits::{Limits, RawLimits, RawMarketLimits, RawNumber};
+pub use line::{AccountLine, PositionLine, ScenarioLine};
 pub use projection::{Drift, Projection, Totals};
 pub use proof::{Cleared, ReleaseError, Released, release};
 pub use refusal::{Datum, Refusal, Scope};

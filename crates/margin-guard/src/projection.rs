@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use domain::margin::MarginTable;
 use domain::{
-    AccountView, Book, Child, ClientKey, Instrument, InstrumentId, Intent, Lots, Marks, OrderReport, ParentId, ParentSpec,
-    PositionView, Px, Qty, ReportedState, Side, Span, Stamp, StopLevel, StreamHealth, StreamKind, Usd, Venue, VenueOrderId,
+    AccountView, Book, Child, ClientKey, Instrument, InstrumentId, Intent, Lots, MarginLevel, Marks, Measure, OrderReport,
+    ParentId, ParentSpec, PositionView, Px, Qty, ReportedState, Side, Span, Stamp, StopLevel, StreamHealth, StreamKind, Usd,
+    Venue, VenueOrderId,
 };
 use serde::Serialize;
 
@@ -124,6 +125,9 @@ pub(crate) struct Market {
     /// The margin table that applies to our position, which may have its own leverage.
     table: Option<(MarginTable, Tiers)>,
     pub(crate) book: Option<BookView>,
+    /// The whole of it, for walking its depth.
+    pub(crate) depth: Option<Arc<Book>>,
+    pub(crate) measure: Option<Measure>,
     pub(crate) marks: Option<Marks>,
     booked: Option<Lots>,
     pub(crate) view: Option<PositionView>,
@@ -201,6 +205,7 @@ pub(crate) struct VenueState {
     pub(crate) mark_times: BTreeSet<(u64, usize)>,
     pub(crate) open: u32,
     pub(crate) messages: Bucket,
+    pub(crate) level: MarginLevel,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,6 +222,11 @@ impl VenueState {
             StreamKind::Market => self.market_stream,
             StreamKind::Account => self.account_stream,
         }
+    }
+
+    /// Maintenance of the account as it stands: the larger of the venue's figure and our own.
+    pub(crate) fn maintenance_standing(&self) -> Money {
+        self.maintenance_now.plus(self.maintenance_unexplained())
     }
 
     /// Maintenance that the venue reports beyond what we can explain by our own positions: counted on top.
@@ -399,6 +409,8 @@ impl Projection {
             rules: None,
             table: None,
             book: None,
+            depth: None,
+            measure: None,
             marks: None,
             booked: None,
             view: None,
@@ -427,11 +439,13 @@ impl Projection {
         self.refresh(slot);
     }
 
-    pub(crate) fn observe_book(&mut self, limits: &Limits, book: &Book) {
+    pub(crate) fn observe_book(&mut self, limits: &Limits, book: &Arc<Book>) {
         let slot = self.open_slot(limits, book.instrument);
         let priced = book.bid().is_some_and(|bid| is_price(bid.px)) && book.ask().is_some_and(|ask| is_price(ask.px));
         let mid_x2 = if priced && book.is_sane() { book.mid_x2() } else { None };
-        self.markets[slot].book = Some(BookView { mid_x2, venue_ms: book.venue_ms, at: book.at });
+        let market = &mut self.markets[slot];
+        market.book = Some(BookView { mid_x2, venue_ms: book.venue_ms, at: book.at });
+        market.depth = Some(Arc::clone(book));
     }
 
     pub(crate) fn observe_marks(&mut self, limits: &Limits, marks: &Marks) {
@@ -441,6 +455,12 @@ impl Projection {
             self.markets[slot].marks = Some(*marks);
             self.refresh(slot);
         }
+    }
+
+    pub(crate) fn observe_measure(&mut self, limits: &Limits, measure: &Measure) {
+        let slot = self.open_slot(limits, measure.instrument);
+        self.markets[slot].measure = Some(*measure);
+        self.refresh(slot);
     }
 
     pub(crate) fn observe_account(&mut self, limits: &Limits, account: &AccountView) {

@@ -1,5 +1,7 @@
 //! A small world for tests: two markets at one venue, everything fresh, from which each test takes away.
 
+use std::sync::Arc;
+
 use domain::margin::MarginTable;
 use domain::{
     AccountView, Book, Child, ChildNo, ClientKey, EndPolicy, Epoch, Expiry, Instrument, InstrumentId, Intent, JournalTag, Level,
@@ -65,9 +67,9 @@ pub(crate) fn eth_rules() -> Instrument {
     perp("ETH", 2, 4, 25)
 }
 
-pub(crate) fn book(instrument: InstrumentId, bid: i64, ask: i64, seen: Stamp) -> Book {
+pub(crate) fn book(instrument: InstrumentId, bid: i64, ask: i64, seen: Stamp) -> Arc<Book> {
     let level = |px| vec![Level { px: Px(px), qty: Qty(1_000) }];
-    Book { instrument, bids: level(bid), asks: level(ask), venue_ms: seen.wall_ms, at: seen }
+    Arc::new(Book { instrument, bids: level(bid), asks: level(ask), venue_ms: seen.wall_ms, at: seen })
 }
 
 pub(crate) fn marks(instrument: InstrumentId, px: i64, seen: Stamp) -> Marks {

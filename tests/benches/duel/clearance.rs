@@ -1,6 +1,7 @@
 //! perf goal 8: a clearance must cost nothing beside the signature that follows it, and must not grow with the account.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::{
@@ -107,7 +108,7 @@ impl Bench {
         for id in &self.markets {
             let level = |px| Level { px: Px(px), qty: Qty(1_000_000) };
             let (bids, asks) = (vec![level(617_990)], vec![level(618_010)]);
-            self.guard.observe_book(&Book { instrument: *id, bids, asks, venue_ms: at.wall_ms, at });
+            self.guard.observe_book(&Arc::new(Book { instrument: *id, bids, asks, venue_ms: at.wall_ms, at }));
             let px = Px(618_000);
             let marks = Marks { instrument: *id, mark: px, oracle: px, funding_hourly: None, open_interest: None, at };
             self.guard.observe_marks(&marks);

@@ -1,5 +1,7 @@
 //! Each rule by its id, with numbers that one can check by hand: one lot of BTC is worth 1 dollar at the mark.
 
+use std::sync::Arc;
+
 use domain::margin::MarginTable;
 use domain::{
     ClientKey, Lots, MarketStatus, Marks, ParentId, PriceRule, Px, Qty, ReportedState, Side, Stamp, StopLevel, StreamHealth,
@@ -572,7 +574,7 @@ fn c17_g32_stale_and_broken_books() {
     assert_eq!(refuse(&mut guard, at(2_001), child(1, 2, 100, BTC_PX)), expected);
     // received just now, but old by the venue's clock
     let mut old = book(btc(), BTC_PX - 10, BTC_PX + 10, at(2_001));
-    old.venue_ms -= 2_001;
+    Arc::make_mut(&mut old).venue_ms -= 2_001;
     guard.observe_book(&old);
     let expected = Refusal::Stale { datum: Datum::BookVenueTime, of, age_ms: 2_001, max_ms: 2_000 };
     assert_eq!(refuse(&mut guard, at(2_001), child(1, 2, 100, BTC_PX)), expected);
@@ -582,7 +584,7 @@ fn c17_g32_stale_and_broken_books() {
     let crossed = book(btc(), BTC_PX + 10, BTC_PX - 10, at(2_001));
     let locked = book(btc(), BTC_PX, BTC_PX, at(2_001));
     let mut empty = book(btc(), BTC_PX - 10, BTC_PX + 10, at(2_001));
-    empty.bids.clear();
+    Arc::make_mut(&mut empty).bids.clear();
     let nothing = book(btc(), 0, BTC_PX, at(2_001));
     for bad in [crossed, locked, empty, nothing] {
         guard.observe_book(&bad);

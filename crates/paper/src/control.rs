@@ -8,7 +8,7 @@
 //! | `DELETE /control/faults[?fault=NAME]` | clears one fault or all |
 //! | `GET /control/fills?user=0x…` | the venue's own truth about an account: [`crate::Truth`] |
 //! | `GET /control/state` | time, connections, requests, tape pass |
-//! | `POST /control/market` | [`MarketPush`]: sets background levels or prints a trade, on any market |
+//! | `POST /control/market` | [`MarketPush`]: sets background levels, prints trades, moves a market for good, sets its funding |
 //! | `POST /control/deposit` | [`DepositOrder`]: credits an account |
 
 use domain::{Side, Usd};
@@ -37,6 +37,31 @@ pub struct MarketPush {
     /// The oracle's price from now on.
     #[serde(default)]
     pub oracle: Option<Decimal>,
+    /// Moves everything by this much and keeps it there: book, trades to come, oracle and mark, in basis points of the mark.
+    /// An oracle held by [`crate::Fault::StaleOracle`] stays behind.
+    #[serde(default)]
+    pub shift_bps: Option<i64>,
+    /// Over how long `shift_bps` happens, evenly; 0 is at once.
+    #[serde(default)]
+    pub over_ms: u64,
+    /// What funding is and has been.
+    #[serde(default)]
+    pub funding: Option<FundingPush>,
+}
+
+/// Funding put into a market by hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FundingPush {
+    /// Rate per hour from now on, at most 0.04 either way; absent: what the market makes of it.
+    #[serde(default)]
+    pub hourly: Option<Decimal>,
+    /// So many of the newest hours that are settled say `hourly` in `fundingHistory` too. Nothing is paid for them.
+    #[serde(default)]
+    pub past_hours: u32,
+    /// Whether the running hour is settled now, payments included. The row carries the present time.
+    #[serde(default)]
+    pub settle: bool,
 }
 
 /// A background trade.

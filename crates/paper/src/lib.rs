@@ -31,5 +31,5 @@ mod venue;
 
 pub use fault::{ActiveFault, BadOrder, Fault, FaultOrder, Scope, UnknownFault};
 pub use server::{Gone, Paper, PaperHandle, StartError};
-pub use spec::{Accounts, Market, PaperSpec, VenueLimits};
+pub use spec::{Accounts, History, Market, PaperSpec, VenueLimits};
 pub use truth::{OrderTruth, Truth};

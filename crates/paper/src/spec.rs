@@ -21,6 +21,8 @@ pub struct PaperSpec {
     pub seed: Seed,
     /// Where BTC's background market comes from. All other markets are synthetic.
     pub market: Market,
+    /// What the venue says about the time before it began.
+    pub history: History,
     /// Who may trade, with how much.
     pub accounts: Accounts,
     /// Request budgets and gates.
@@ -37,6 +39,7 @@ impl Default for PaperSpec {
             control_listen: None,
             seed: Seed(1),
             market: Market::Synthetic,
+            history: History::default(),
             accounts: Accounts::default(),
             limits: VenueLimits::default(),
             idle_exit: None,
@@ -58,6 +61,17 @@ pub enum Market {
     },
     /// Nothing moves by itself: the book is empty but for what clients place and what the handle puts there. For tests.
     Still,
+}
+
+/// What `candleSnapshot`, `fundingHistory` and `predictedFundings` say about the time before the venue began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum History {
+    /// Sixty days drawn from the seed: prices that end at the first live price, funding that rests on one value for half of
+    /// the time, and the rates of two other venues.
+    #[default]
+    Synthetic,
+    /// Nothing: the venue is as young as it is.
+    None,
 }
 
 /// Which addresses hold accounts, and how much they start with.

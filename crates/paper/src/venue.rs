@@ -157,6 +157,14 @@ struct Held {
     text: Utf8Bytes,
 }
 
+/// A move of a market that is under way, in ticks.
+struct Glide {
+    from_ms: u64,
+    over_ms: u64,
+    ticks: i64,
+    done: i64,
+}
+
 /// When periodic streams are due next, UTC milliseconds.
 #[derive(Default)]
 struct Due {
@@ -181,7 +189,12 @@ pub(crate) struct Venue {
     faults: Faults,
     frozen: BTreeSet<Asset>,
     halted: BTreeSet<Asset>,
+    /// Rates in force instead of what the market makes: by a fault, or put there by hand.
     spiked: BTreeMap<Asset, Ratio>,
+    set_funding: BTreeMap<Asset, Ratio>,
+    /// Settled rates that were rewritten by hand.
+    rewritten: BTreeMap<(Asset, u64), Ratio>,
+    glides: BTreeMap<Asset, Glide>,
     is_post_only: bool,
     memories: Memories,
     candles: Candles,
@@ -238,6 +251,9 @@ impl Venue {
             frozen: BTreeSet::new(),
             halted: BTreeSet::new(),
             spiked: BTreeMap::new(),
+            set_funding: BTreeMap::new(),
+            rewritten: BTreeMap::new(),
+            glides: BTreeMap::new(),
             is_post_only: false,
             memories: Memories::default(),
             candles: Candles::default(),
@@ -306,6 +322,7 @@ impl Venue {
     fn step(&mut self) {
         self.tick_clock();
         self.sync_faults();
+        self.glide();
         self.feed.advance(self.now_ms, &mut self.exchange);
         self.exchange.advance(self.now_ms);
         self.publish();

@@ -6,9 +6,13 @@ use tokio::sync::Notify;
 
 /// Trades that wait for the desk. At the venue's busiest seconds (hundreds of trades each) this is some ten seconds of it.
 const TRADES_MAX: usize = 8_192;
+/// Pieces of history that wait for the desk: bars of two lengths and funding of a few venues, for more markets than a
+/// configuration may have. Whoever brings more waits.
+const HISTORY_MAX: usize = 2_048;
 
 /// Market data on its way to the desk. Books, marks and rules conflate: the last one of each instrument wins. Trades queue up
-/// to a bound; beyond it the oldest are dropped and counted. Nobody waits for the desk.
+/// to a bound; beyond it the oldest are dropped and counted. History queues up to a bound beyond which its reader waits, so
+/// none of it is lost. No socket waits for the desk.
 #[derive(Debug)]
 pub struct MarketFeed {
     shared: Arc<Shared>,
@@ -34,6 +38,8 @@ pub(crate) struct FeedGauges {
 struct Shared {
     pending: Mutex<Pending>,
     ready: Notify,
+    /// The desk took what was there.
+    taken: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +49,7 @@ struct Pending {
     marks: BTreeMap<InstrumentId, Marks>,
     books: BTreeMap<InstrumentId, Arc<Book>>,
     trades: VecDeque<MarketTrade>,
+    history: VecDeque<Fact>,
     closed: bool,
     conflated: u64,
     trades_dropped: u64,
@@ -93,6 +100,22 @@ impl MarketSink {
         self.shared.ready.notify_one();
     }
 
+    /// Hands over a piece of history, waiting while too much of it is under way. Cancel-safe: a dropped call hands over nothing.
+    pub(crate) async fn history(&self, fact: Fact) {
+        loop {
+            let taken = self.shared.taken.notified();
+            let mut pending = self.shared.lock();
+            if pending.history.len() < HISTORY_MAX {
+                pending.history.push_back(fact);
+                drop(pending);
+                self.shared.ready.notify_one();
+                return;
+            }
+            drop(pending);
+            taken.await;
+        }
+    }
+
     pub(crate) fn health(&self, health: StreamHealth) {
         self.shared.lock().health = Some(health);
         self.shared.ready.notify_one();
@@ -110,7 +133,7 @@ impl MarketSink {
 }
 
 impl MarketFeed {
-    /// Waits for market data and appends all of it to `out`: health first, then rules, marks, books and trades. Returns how
+    /// Waits for market data and appends all of it to `out`: health first, then rules, history, marks, books and trades. Returns how
     /// many facts were appended; 0 means that the connector has stopped. Cancel-safe: a dropped call loses nothing.
     pub async fn recv_many(&mut self, out: &mut Vec<Fact>) -> usize {
         loop {
@@ -134,6 +157,10 @@ impl MarketFeed {
         }
         while let Some((_, rules)) = pending.rules.pop_first() {
             out.push(Fact::Instrument(rules));
+        }
+        if !pending.history.is_empty() {
+            out.extend(pending.history.drain(..));
+            self.shared.taken.notify_waiters();
         }
         while let Some((_, marks)) = pending.marks.pop_first() {
             out.push(Fact::Marks(marks));

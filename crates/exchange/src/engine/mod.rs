@@ -82,6 +82,18 @@ pub enum Fault {
         /// −0.1 is ten percent down.
         change: Ratio,
     },
+    /// As [`Fault::PriceShock`], by an exact number of ticks.
+    Shift {
+        /// The market.
+        asset: Asset,
+        /// How far, in ticks; a move that would leave no sane mark is ignored.
+        ticks: i64,
+    },
+    /// The running hour's funding is settled and paid now; the next hour begins.
+    SettleFunding {
+        /// The market.
+        asset: Asset,
+    },
     /// Part of a position is closed at the mark by automatic deleveraging.
     AutoDeleverage {
         /// Whose.
@@ -309,28 +321,34 @@ impl Exchange {
     }
 
     fn settle_funding(&mut self) {
-        let at_ms = self.now_ms;
-        for (asset, market) in &mut self.markets {
-            let rate = market.reference.settle(at_ms);
-            let oracle = market.reference.oracle;
-            self.changed_contexts.insert(*asset);
-            for account in self.accounts.values_mut() {
-                let szi = account.szi(*asset);
-                if szi == Lots::ZERO {
-                    continue;
-                }
-                let usdc = -market.spec.instrument.value(oracle, szi).times(rate).round(crate::account::CENTS);
-                account.fund(*asset, usdc);
-                self.pools.funding -= usdc;
-                self.touched.insert(account.key);
-                if account.key != VAULT {
-                    let row = FundingPayment { account: account.key, asset: *asset, usdc, szi, rate, at_ms };
-                    account.keep_funding(row.clone());
-                    self.events.push(Event::Funding(row));
-                }
-            }
+        let assets: Vec<Asset> = self.markets.keys().copied().collect();
+        for asset in assets {
+            self.pay_funding(asset);
         }
         self.liquidate_touched();
+    }
+
+    fn pay_funding(&mut self, asset: Asset) {
+        let Some(market) = self.markets.get_mut(&asset) else { return };
+        let at_ms = self.now_ms;
+        let rate = market.reference.settle(at_ms);
+        let oracle = market.reference.oracle;
+        self.changed_contexts.insert(asset);
+        for account in self.accounts.values_mut() {
+            let szi = account.szi(asset);
+            if szi == Lots::ZERO {
+                continue;
+            }
+            let usdc = -market.spec.instrument.value(oracle, szi).times(rate).round(crate::account::CENTS);
+            account.fund(asset, usdc);
+            self.pools.funding -= usdc;
+            self.touched.insert(account.key);
+            if account.key != VAULT {
+                let row = FundingPayment { account: account.key, asset, usdc, szi, rate, at_ms };
+                account.keep_funding(row.clone());
+                self.events.push(Event::Funding(row));
+            }
+        }
     }
 
     /// One event of the background market. Events of unknown markets are ignored.
@@ -537,6 +555,14 @@ impl Exchange {
                 self.shock(asset, change);
                 self.after_marks();
             }
+            Fault::Shift { asset, ticks } => {
+                self.shift(asset, ticks);
+                self.after_marks();
+            }
+            Fault::SettleFunding { asset } => {
+                self.pay_funding(asset);
+                self.liquidate_touched();
+            }
             Fault::AutoDeleverage { account, asset, qty } => {
                 self.auto_deleverage(account, asset, qty);
                 self.liquidate_touched();
@@ -545,14 +571,19 @@ impl Exchange {
     }
 
     fn shock(&mut self, asset: Asset, change: Ratio) {
-        let Some(market) = self.markets.get_mut(&asset) else { return };
+        let Some(market) = self.markets.get(&asset) else { return };
         let bound = Ratio::scaled(SHOCK_PERCENT_MAX, 2);
         let change = change.clamp(Ratio::scaled(-SHOCK_PERCENT_MAX, 2), bound);
         let mark = market.mark();
         let ticks = (rust_decimal::Decimal::from(mark.0) * change.decimal()).round();
         let step = market.instrument().step_at(mark);
         let ticks = i64::try_from(ticks).unwrap_or(0) / step * step;
-        if !market.is_sane(Px(mark.0 + ticks)) {
+        self.shift(asset, ticks);
+    }
+
+    fn shift(&mut self, asset: Asset, ticks: i64) {
+        let Some(market) = self.markets.get_mut(&asset) else { return };
+        if !market.is_sane(Px(market.mark().0.saturating_add(ticks))) {
             return;
         }
         let moved = |side| -> Vec<LevelChange> {

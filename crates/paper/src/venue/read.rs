@@ -149,15 +149,15 @@ impl Venue {
             }
             InfoRequest::FundingHistory { coin, start_time, end_time } => {
                 let market = self.universe.named(coin)?;
-                let rates = self.exchange.funding_rates(market.asset, *start_time);
+                let rates = self.settled_rates(market.asset);
                 let rate = |r: &exchange::FundingRate| info::FundingRate {
                     coin: coin.clone(),
                     funding_rate: Num(r.rate.decimal()),
                     premium: Some(Num(r.premium.decimal())),
                     time: r.at_ms,
                 };
-                let until = end_time.unwrap_or(u64::MAX);
-                rows(&rates.iter().filter(|r| r.at_ms <= until).take(ROWS_MAX).map(rate).collect::<Vec<_>>())
+                let within = *start_time..=end_time.unwrap_or(u64::MAX);
+                rows(&rates.iter().filter(|r| within.contains(&r.at_ms)).take(ROWS_MAX).map(rate).collect::<Vec<_>>())
             }
             InfoRequest::PredictedFundings => one(&self.predicted_fundings()),
             InfoRequest::ExchangeStatus => one(&json!({ "time": self.shown_ms(), "specialStatuses": null })),

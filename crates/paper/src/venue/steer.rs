@@ -1,13 +1,44 @@
 //! What the control API asks, and faults that need the exchange's help.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use domain::Ratio;
 use exchange::{Asset, Op, OpResult};
 
-use super::{ConnId, Control, Venue, send};
-use crate::control::{MarketPush, VenueState};
+use super::{ConnId, Control, Glide, Venue, send};
+use crate::control::{FundingPush, MarketPush, VenueState};
 use crate::fault::{ActiveFault, BadOrder, Fault};
+
+/// Largest move of a market by hand, either way: 95 %.
+const SHIFT_BPS_MAX: i64 = 9_500;
+/// Longest move: an hour.
+const OVER_MS_MAX: u64 = 3_600_000;
+/// Highest funding rate per hour, in ten-thousandths (fact sheet §9).
+const FUNDING_BPS_MAX: i64 = 400;
+/// Most hours that are rewritten at once: a year.
+const PAST_HOURS_MAX: u32 = 8_760;
+
+/// What of a move is due after `passed` of `whole` milliseconds.
+fn part(ticks: i64, passed: u64, whole: u64) -> i64 {
+    let exact = i128::from(ticks) * i128::from(passed) / i128::from(whole.max(1));
+    i64::try_from(exact).unwrap_or(ticks)
+}
+
+/// The rate that is asked for, if any.
+fn checked_funding(push: FundingPush) -> Result<Option<Ratio>, String> {
+    if push.past_hours > PAST_HOURS_MAX {
+        return Err(format!("funding.past_hours = {}: expected at most {PAST_HOURS_MAX}", push.past_hours));
+    }
+    let Some(hourly) = push.hourly else {
+        let is_free = push.past_hours == 0;
+        return if is_free { Ok(None) } else { Err("funding.hourly: needed with past_hours".to_owned()) };
+    };
+    let bound = Ratio::bps(FUNDING_BPS_MAX).decimal();
+    if hourly.abs() > bound {
+        return Err(format!("funding.hourly = {hourly}: expected -{bound} to {bound}"));
+    }
+    Ratio::new(hourly).map(Some).map_err(|e| format!("funding.hourly = {hourly}: {e}"))
+}
 
 impl Venue {
     pub(super) fn control(&mut self, control: Control) {
@@ -96,10 +127,91 @@ impl Venue {
         if let Some(oracle) = push.oracle {
             events.push(exchange::BackgroundEvent::Oracle { asset, px: px(oracle)? });
         }
+        let funding = push.funding.map(checked_funding).transpose()?;
+        let ticks = push.shift_bps.map(|bps| self.ticks(asset, bps)).transpose()?;
+        if push.over_ms > OVER_MS_MAX {
+            return Err(format!("over_ms = {}: expected at most {OVER_MS_MAX}", push.over_ms));
+        }
         for event in events {
             self.exchange.background(self.now_ms, event);
         }
+        if let Some(ticks) = ticks {
+            // what was under way is finished first: moves add up
+            self.finish_glide(asset);
+            self.glides.insert(asset, Glide { from_ms: self.now_ms, over_ms: push.over_ms, ticks, done: 0 });
+            self.glide();
+        }
+        if let (Some(set), Some(rate)) = (push.funding, funding) {
+            self.set_funding(asset, set, rate);
+        }
         Ok(())
+    }
+
+    /// So many basis points of the mark, in whole price steps.
+    fn ticks(&self, asset: Asset, bps: i64) -> Result<i64, String> {
+        if !(-SHIFT_BPS_MAX..=SHIFT_BPS_MAX).contains(&bps) {
+            return Err(format!("shift_bps = {bps}: expected -{SHIFT_BPS_MAX} to {SHIFT_BPS_MAX}"));
+        }
+        let context = self.exchange.context(asset).ok_or("coin: the market has no mark")?;
+        let step = self.exchange.instrument(asset).map_or(1, |i| i.step_at(context.mark));
+        let exact = i128::from(context.mark.0) * i128::from(bps) / 10_000;
+        Ok(i64::try_from(exact).unwrap_or(0) / step * step)
+    }
+
+    /// Moves what is under way to where it should be by now.
+    pub(super) fn glide(&mut self) {
+        let now = self.now_ms;
+        let mut moves = Vec::new();
+        self.glides.retain(|asset, glide| {
+            let passed = now.saturating_sub(glide.from_ms);
+            let is_over = passed >= glide.over_ms;
+            let due = if is_over { glide.ticks } else { part(glide.ticks, passed, glide.over_ms) };
+            moves.push((*asset, due, glide.done));
+            glide.done = due;
+            !is_over
+        });
+        for (asset, due, done) in moves {
+            self.shift(asset, due - done);
+        }
+    }
+
+    fn finish_glide(&mut self, asset: Asset) {
+        if let Some(glide) = self.glides.remove(&asset) {
+            self.shift(asset, glide.ticks - glide.done);
+        }
+    }
+
+    fn shift(&mut self, asset: Asset, ticks: i64) {
+        if ticks != 0 {
+            self.exchange.fault(self.now_ms, exchange::Fault::Shift { asset, ticks });
+        }
+    }
+
+    fn set_funding(&mut self, asset: Asset, push: FundingPush, rate: Option<Ratio>) {
+        match rate {
+            Some(rate) => self.set_funding.insert(asset, rate),
+            None => self.set_funding.remove(&asset),
+        };
+        self.sync_faults();
+        if push.settle {
+            self.exchange.fault(self.now_ms, exchange::Fault::SettleFunding { asset });
+        }
+        let past = usize::try_from(push.past_hours).unwrap_or(usize::MAX);
+        if let Some(rate) = rate {
+            let newest: Vec<u64> = self.settled_rates(asset).iter().rev().take(past).map(|r| r.at_ms).collect();
+            self.rewritten.extend(newest.into_iter().map(|at_ms| ((asset, at_ms), rate)));
+        }
+    }
+
+    /// Every settled rate of a market that the venue tells, oldest first.
+    pub(super) fn settled_rates(&self, asset: Asset) -> Vec<exchange::FundingRate> {
+        let mut rates = self.exchange.funding_rates(asset, 0);
+        for row in &mut rates {
+            if let Some(rate) = self.rewritten.get(&(asset, row.at_ms)) {
+                row.rate = *rate;
+            }
+        }
+        rates
     }
 
     /// What a fault does at once.
@@ -156,9 +268,11 @@ impl Venue {
             self.exchange.fault(now, fault);
         }
         self.halted = halted;
-        let spiked: BTreeMap<Asset, Ratio> = holding(Fault::FundingSpike)
-            .flat_map(|a| self.coins(a).into_iter().map(|c| (c, Ratio::bps(a.order.bps.unwrap_or(100)))))
-            .collect();
+        let mut spiked = self.set_funding.clone();
+        spiked.extend(
+            holding(Fault::FundingSpike)
+                .flat_map(|a| self.coins(a).into_iter().map(|c| (c, Ratio::bps(a.order.bps.unwrap_or(100))))),
+        );
         let either: BTreeSet<Asset> = spiked.keys().chain(self.spiked.keys()).copied().collect();
         for asset in either {
             let rate = spiked.get(&asset).copied();

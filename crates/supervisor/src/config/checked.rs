@@ -83,6 +83,8 @@ pub struct PaperPart {
     pub idle_exit: std::time::Duration,
     /// Whether the venue's request budgets are enforced.
     pub rate_limits: bool,
+    /// What the venue says about the time before it began.
+    pub history: paper::History,
 }
 
 /// A configuration without faults.
@@ -387,6 +389,13 @@ fn check_paper(faults: &mut Faults, raw: &RawPaper, base: &Path) -> PaperPart {
             true,
             "venue or off",
             word(&[("venue", true), ("off", false)]),
+        ),
+        history: faults.read(
+            "paper.history",
+            raw.history.as_ref(),
+            paper::History::Synthetic,
+            "synthetic or none",
+            word(&[("synthetic", paper::History::Synthetic), ("none", paper::History::None)]),
         ),
         idle_exit: std::time::Duration::from_millis(faults.read(
             "paper.idle_exit",

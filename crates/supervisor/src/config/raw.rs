@@ -330,6 +330,8 @@ pub struct RawPaper {
     pub idle_exit: Option<Scalar>,
     /// `venue` or `off`: whether the venue's request budgets are enforced.
     pub rate_limits: Option<Scalar>,
+    /// `synthetic` or `none`: what the venue says about the time before it began.
+    pub history: Option<Scalar>,
     /// Anything else.
     #[serde(flatten)]
     pub unknown: Unknown,

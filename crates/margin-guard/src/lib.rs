@@ -23,7 +23,11 @@ mod status;
 mod world;
 
 pub use guard::Guard;
-pub use limits::{Limits, RawLimits, RawMarketLimits, RawNumber};
+pub use limits::{
+    Answer, Aspect, Buffer, Cover, Drawdown, Funding, Group, Limits, Liquidation, Oracle, RawAnswer, RawBuffer, RawCover,
+    RawDrawdown, RawFunding, RawGroup, RawLimits, RawLiquidation, RawMarketLimits, RawNumber, RawOracle, RawRejects, RawRepeat,
+    RawScenario, RawSizing, RawTrust, Rejects, Repeat, SCENARIOS_MAX, Scenario, Scorecard, Sizing, Tier, Trust,
+};
 pub use line::{AccountLine, PositionLine, ScenarioLine};
 pub use projection::{Drift, Projection, Totals};
 pub use proof::{Cleared, ReleaseError, Released, release};

@@ -113,6 +113,7 @@ fn markets_differ_where_they_say_so() {
             price_collar_reduce: Some("0.02".into()),
             open_orders_per_market_max: Some("3".into()),
             book_age_max_ms: Some("500".into()),
+            ..RawMarketLimits::default()
         };
         raw.market.insert("hyperliquid:BTC".into(), market);
     });

@@ -166,7 +166,13 @@ impl Books {
                 self.levels.insert(change.venue, change.to);
             }
             Entry::Profit(mark) => self.ledger.mark(mark),
-            Entry::Changed { .. } | Entry::Ended { .. } | Entry::Refused { .. } => {}
+            Entry::Changed { .. }
+            | Entry::Ended { .. }
+            | Entry::Refused { .. }
+            | Entry::Treasury { .. }
+            | Entry::Transfer { .. }
+            | Entry::TransferRefused { .. }
+            | Entry::WalletAccepted { .. } => {}
         }
     }
 

@@ -208,6 +208,10 @@ impl Reading {
             | Entry::Latch { .. }
             | Entry::Opening { .. }
             | Entry::Stranger { .. }
+            | Entry::Treasury { .. }
+            | Entry::Transfer { .. }
+            | Entry::TransferRefused { .. }
+            | Entry::WalletAccepted { .. }
             | Entry::Reconciled { .. } => {}
         }
     }
@@ -249,6 +253,10 @@ fn fate_of(entry: &Entry, by_order: &BTreeMap<VenueOrderId, ClientKey>) -> Optio
         | Entry::Measured(_)
         | Entry::Level(_)
         | Entry::Profit(_)
+        | Entry::Treasury { .. }
+        | Entry::Transfer { .. }
+        | Entry::TransferRefused { .. }
+        | Entry::WalletAccepted { .. }
         | Entry::Reconciled { .. } => None,
     }
 }

@@ -380,7 +380,12 @@ impl Desk {
                 }
             }
             Fact::Command(asker, command) => self.on_command(now, *asker, command, out),
-            Fact::Bars { .. } | Fact::FundingRates { .. } | Fact::Timer => {}
+            Fact::Bars { .. }
+            | Fact::FundingRates { .. }
+            | Fact::Transfer { .. }
+            | Fact::Wallet(_)
+            | Fact::WalletDoubt(_)
+            | Fact::Timer => {}
         }
     }
 

@@ -166,6 +166,10 @@ impl Desk {
             | Entry::Measured(_)
             | Entry::Level(_)
             | Entry::Profit(_)
+            | Entry::Treasury { .. }
+            | Entry::Transfer { .. }
+            | Entry::TransferRefused { .. }
+            | Entry::WalletAccepted { .. }
             | Entry::Reconciled { .. } => {}
         }
         Ok(())

@@ -3,9 +3,9 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Arrival, Basis, Child, ClientKey, Epoch, Fill, FundingPayment, Instrument, InstrumentId, Intent, JournalTag, LevelChange,
-    Lost, Lots, Measure, OrderOutcome, ParentChange, ParentId, ParentOutcome, ParentSpec, ProfitMark, Reject, Seed, Stamp,
-    VenueOrderId,
+    Arrival, Basis, Child, ClientKey, Epoch, EvmAddress, Fill, FundingPayment, Instrument, InstrumentId, Intent, JournalTag,
+    LevelChange, Lost, Lots, Measure, OrderOutcome, ParentChange, ParentId, ParentOutcome, ParentSpec, ProfitMark, Reject, Seed,
+    Stamp, TransferEvent, TransferId, VenueOrderId,
 };
 
 /// How far the daemon is stopped. Rises at once, falls only by `plimsoll rearm`.
@@ -181,6 +181,39 @@ pub enum Entry {
     Level(LevelChange),
     /// Profit, its peaks and the day's start.
     Profit(ProfitMark),
+    /// Treasury limits in force from here on, as the text that was hashed. A destination is listed from the record on that first
+    /// names it (I13).
+    Treasury {
+        /// First 8 bytes of the hash.
+        id: u64,
+        /// The limits, as JSON.
+        text: String,
+    },
+    /// What was decided about a transfer, or happened to it.
+    Transfer {
+        /// Which.
+        id: TransferId,
+        /// What.
+        event: TransferEvent,
+    },
+    /// The guard refused a transfer.
+    TransferRefused {
+        /// What was asked, in words.
+        what: String,
+        /// The refusal in words, with its numbers.
+        why: String,
+    },
+    /// The operator accepts what was done with a wallet beside us; its next nonce is taken from the chain (F83, F84).
+    WalletAccepted {
+        /// Which chain.
+        chain_id: u64,
+        /// The wallet.
+        wallet: EvmAddress,
+        /// Its next nonce.
+        nonce: u64,
+        /// In whose words.
+        reason: String,
+    },
     /// Reconciliation with every venue is complete; trading may start (I14).
     Reconciled {
         /// Of which tenure.

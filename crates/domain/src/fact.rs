@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Bar, Book, ClientKey, Command, Fill, FundingPayment, FundingRate, Instrument, InstrumentId, Lots, MarketTrade, Marks,
-    OrderReport, SendOutcome, Span, Stamp, Usd, Venue,
+    OrderReport, SendOutcome, Span, Stamp, TransferEvent, TransferId, Usd, Venue, WalletView,
 };
 
 /// Which stream of a venue.
@@ -150,6 +150,17 @@ pub enum Fact {
     Stream(Venue, StreamKind, StreamHealth),
     /// Venue clock minus ours, milliseconds.
     ClockOffset(Venue, i64),
+    /// Something happened to a transfer, as its wallet or the venue's connector saw it.
+    Transfer {
+        /// Which.
+        id: TransferId,
+        /// What.
+        event: TransferEvent,
+    },
+    /// A wallet, as all of its endpoints agree on it.
+    Wallet(WalletView),
+    /// A wallet's endpoints disagree, are stale or do not answer: nothing is known of it until they do again.
+    WalletDoubt(String),
     /// An operator command; the number pairs the reply with the asker.
     Command(u64, Command),
     /// Nothing happened, but time passed.

@@ -17,6 +17,7 @@ mod money;
 mod order;
 mod parent;
 mod time;
+mod transfer;
 
 pub use chance::{Prng, Seed};
 pub use command::{Command, CommandReply};
@@ -35,3 +36,7 @@ pub use order::{
 };
 pub use parent::{Arrival, EndPolicy, ParentChange, ParentOutcome, ParentSpec, Placement, Schedule, SpecFault};
 pub use time::{Span, Stamp};
+pub use transfer::{
+    Attempt, AttemptKind, BadHex, BadStep, CctpTerms, ChainLeg, EvmAddress, Inclusion, RawTx, Route, Transfer, TransferEvent,
+    TransferId, TransferIntent, TransferOutcome, TransferState, TxHash, WalletView, Wei,
+};

@@ -321,6 +321,10 @@ impl Auditor {
             | Entry::Measured(_)
             | Entry::Level(_)
             | Entry::Profit(_)
+            | Entry::Treasury { .. }
+            | Entry::Transfer { .. }
+            | Entry::TransferRefused { .. }
+            | Entry::WalletAccepted { .. }
             | Entry::Opening { .. }
             | Entry::Stranger { .. } => {}
         }

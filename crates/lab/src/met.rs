@@ -127,6 +127,10 @@ impl World {
                 | Entry::Measured(_)
                 | Entry::Level(_)
                 | Entry::Profit(_)
+                | Entry::Treasury { .. }
+                | Entry::Transfer { .. }
+                | Entry::TransferRefused { .. }
+                | Entry::WalletAccepted { .. }
                 | Entry::Opening { .. } => {}
             }
         }

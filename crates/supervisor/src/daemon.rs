@@ -594,6 +594,10 @@ fn note(stamped: &Stamped, books: &Books) {
         | Entry::Instrument(_)
         | Entry::Measured(_)
         | Entry::Profit(_)
+        | Entry::Treasury { .. }
+        | Entry::Transfer { .. }
+        | Entry::TransferRefused { .. }
+        | Entry::WalletAccepted { .. }
         | Entry::Acked { .. }
         | Entry::CancelAsked { .. }
         | Entry::Latch { .. }

@@ -246,6 +246,10 @@ impl ReportBuilder {
             | Entry::Measured(_)
             | Entry::Level(_)
             | Entry::Profit(_)
+            | Entry::Treasury { .. }
+            | Entry::Transfer { .. }
+            | Entry::TransferRefused { .. }
+            | Entry::WalletAccepted { .. }
             | Entry::Reconciled { .. } => {}
         }
     }

@@ -4,4 +4,5 @@
 //! venue. Every function is a formula of the quant reference: inputs in, figures and reasons out. This crate decides nothing;
 //! `margin-guard` holds orders against what is computed here. Floats live in `stats` alone and leave it as decimals.
 
+pub mod conformance;
 pub mod stats;

@@ -1,0 +1,1 @@
+//! Published cases against the formulas of this crate.

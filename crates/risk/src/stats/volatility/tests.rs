@@ -1,0 +1,1 @@
+//! Worked numbers of quant §1.2, and what bars may come as.

@@ -8,9 +8,11 @@
 //! sockets. Start with [`Desk::apply`]; `orders` holds the life of an order, `reconcile` what a pull from the venue changes.
 
 mod books;
+mod deleverage;
 mod doubts;
 mod effect;
 mod explain;
+mod holds;
 mod operator;
 mod order;
 mod orders;
@@ -42,6 +44,7 @@ pub use profit::Ledger;
 pub use status::{OrderLine, ParentLine, Status, VenueLine};
 
 use doubts::Doubts;
+use holds::Holds;
 use parents::Wakes;
 use reconcile::Pull;
 use roster::Roster;
@@ -86,8 +89,8 @@ struct Market {
     parents: Vec<ParentId>,
     /// Those of them that follow the market's volume.
     followers: Vec<ParentId>,
-    /// Why none of its parents may propose, if they may not.
-    hold: Option<String>,
+    /// Why its parents may not propose, where they may not.
+    holds: Holds,
 }
 
 /// What is known of a venue besides the books.

@@ -31,6 +31,13 @@ impl Desk {
         if spec.note.chars().count() > 64 {
             return Err(vec![fault("note", &spec.note, "at most 64 characters")]);
         }
+        if spec.note.starts_with(crate::deleverage::NOTE) {
+            return Err(vec![fault(
+                "note",
+                &spec.note,
+                "a note that begins otherwise: so begin those of the desk's own reductions",
+            )]);
+        }
         if self.draining || self.books.stop >= StopLevel::Block {
             let why = if self.draining { "the daemon is stopping" } else { &self.books.stop_cause };
             return Err(vec![fault("parent", spec.id, format!("a daemon that trades; this one is stopped: {why}"))]);

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::{
-    Book, Child, ClientKey, Entry, Expiry, InstrumentId, Intent, MarketStatus, ParentChange, ParentId, ParentOutcome, ParentSpec,
-    Px, Schedule, Span, SpecFault, Stamp, StopLevel, Tif, Venue,
+    Book, Child, ClientKey, Entry, Expiry, InstrumentId, Intent, ParentChange, ParentId, ParentOutcome, ParentSpec, Px, Schedule,
+    Span, SpecFault, Stamp, Tif, Venue,
 };
 use execution::{ChildEvent, Progress, Proposal, Worker};
 use margin_guard::Refusal;
 use serde::Serialize;
 
-use crate::{BootError, Desk, Effect, Market};
+use crate::holds::Class;
+use crate::{BootError, Desk, Effect};
 
 /// Orders that share a nonce travel as one action; more than this would cost a second unit of the venue's weight.
 const BATCH_MAX: usize = 40;
@@ -197,7 +198,8 @@ impl Desk {
             if live.follows_volume() {
                 market.followers.push(spec.id);
             }
-            live.worker.hold(start, market.hold.as_deref());
+            let class = Class::of(&live.spec, self.books.positions.get(&spec.instrument).copied().unwrap_or_default());
+            live.worker.hold(start, market.holds.of(class));
         }
         self.live.insert(live);
         self.due.push(spec.id);
@@ -232,50 +234,6 @@ impl Desk {
 
     pub(crate) fn mid_x2(&self, instrument: InstrumentId) -> Option<i64> {
         self.markets.get(&instrument)?.book.as_ref()?.mid_x2()
-    }
-
-    /// Tells the workers whether they may propose, if something changed that decides it.
-    pub(crate) fn rehold(&mut self, now: Stamp) {
-        if !std::mem::take(&mut self.holds_due) {
-            return;
-        }
-        let reasons: Vec<(InstrumentId, Option<String>)> =
-            self.markets.iter().map(|(id, market)| (*id, self.hold_reason(*id, market))).collect();
-        for (id, reason) in reasons {
-            let Some(market) = self.markets.get_mut(&id).filter(|m| m.hold != reason) else { continue };
-            for parent in &market.parents {
-                if let Some(live) = self.live.get_mut(*parent) {
-                    live.worker.hold(now, reason.as_deref());
-                    self.due.push(*parent);
-                }
-            }
-            market.hold = reason;
-        }
-    }
-
-    fn hold_reason(&self, instrument: InstrumentId, market: &Market) -> Option<String> {
-        if self.draining {
-            return Some("the daemon is stopping".to_owned());
-        }
-        if self.books.stop >= StopLevel::Block {
-            return Some(format!("stopped: {}", self.books.stop_cause));
-        }
-        if !self.is_ready() {
-            return Some("reading the venue".to_owned());
-        }
-        if let Some(why) = self.books.frozen.get(&instrument) {
-            return Some(format!("market frozen: {why}"));
-        }
-        if !market.confirmed {
-            return Some("the venue has not confirmed this market's rules".to_owned());
-        }
-        match self.books.instruments.get(&instrument).map(|i| i.status) {
-            Some(MarketStatus::Closed) => return Some("the venue has closed this market".to_owned()),
-            Some(MarketStatus::CancelOnly) => return Some("the venue takes cancels alone".to_owned()),
-            Some(MarketStatus::Open | MarketStatus::PostOnly) | None => {}
-        }
-        let unknown = self.books.unknown();
-        (unknown > self.config.unknown_max).then(|| format!("{unknown} orders await the venue's word"))
     }
 
     pub(crate) fn step_parents(&mut self, now: Stamp, out: &mut Vec<Effect>) {

@@ -435,12 +435,14 @@ impl Worker {
         Ok(())
     }
 
-    /// The desk's own pause: kill latch, frozen market, reconciliation running. `None`: go on.
-    pub fn hold(&mut self, at: Stamp, why: Option<&str>) {
-        if self.body.held.as_deref() != why {
+    /// The desk's own pause: kill latch, frozen market, reconciliation running. `None`: go on. Whether that is news.
+    pub fn hold(&mut self, at: Stamp, why: Option<&str>) -> bool {
+        let news = self.body.held.as_deref() != why;
+        if news {
             self.body.held = why.map(Box::from);
             self.hot.wake(at.mono, Due::Asked);
         }
+        news
     }
 
     /// The parent ended, as the journal says: nothing is proposed any more. Late fills are still booked.

@@ -1,11 +1,283 @@
-//! Automatic deleveraging: when an account's cover falls below its reduce level, the desk admits reduce-only parents of its own.
+//! Automatic deleveraging: when an account's cover falls below its reduce level, the desk admits reduce-only parents of its own
+//! and lets them work like any other, until cover is back at its target.
+//!
+//! They are planned from the guard's load line, cancelled when they are no longer needed, and planned anew when the market ran
+//! away from them. They are limit-to-market inside a slippage cap: what the time allows to be worked is not dumped.
 
-use domain::ParentSpec;
+mod choose;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    EndPolicy, Instrument, InstrumentId, MarginLevel, ParentChange, ParentId, ParentSpec, Placement, Px, Qty, Ratio, Schedule,
+    Side, Span, Stamp, StopLevel, Venue,
+};
+use margin_guard::AccountLine;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+use crate::holds::words;
+use crate::{Desk, Effect, Severity};
+use choose::{Held, choose};
 
 /// How the note of every reduction that the desk admits begins. Operators' notes may not.
 pub(crate) const NOTE: &str = "deleverage:";
+/// Between two plans for one account: long enough for orders of the last one to show in its cover.
+const PLAN_EVERY: Span = Span::secs(10);
+/// A live reduction is joined by another one when this share more is needed than it still has to do: less is the market's noise.
+const MORE_NEEDED: (i64, i64) = (1, 4);
+/// The part of the runway that a reduction may take: it must be over long before the margin is.
+const RUNWAY_SHARE: u64 = 10;
+/// Shortest and longest time for a reduction: shorter ones cannot rest in the book, longer ones are overtaken by the market.
+const HORIZON: (Span, Span) = (Span::secs(60), Span::secs(900));
+/// The same at the kill level, where time is what is missing.
+const HORIZON_KILL: (Span, Span) = (Span::secs(20), Span::secs(60));
+/// One slice per so much of the horizon.
+const SLICE: Span = Span::secs(20);
+/// Worst distance from the arrival mid at which a reduction may trade: several times the spread of a stressed book …
+const SLIPPAGE_BPS: i64 = 150;
+/// … and at the kill level, still short of what a liquidation costs.
+const SLIPPAGE_KILL_BPS: i64 = 400;
+/// When the mid has used up this share of its slippage, a reduction is planned anew from where the market is.
+const RAN_AWAY: (i64, i64) = (2, 3);
+/// The same trouble is told again after this long.
+const TELL_AGAIN: Span = Span::secs(60);
 
 /// Whether the desk itself admitted the parent to bring cover back.
 pub(crate) fn is_reduction(spec: &ParentSpec) -> bool {
     spec.reduce_only && spec.note.starts_with(NOTE)
+}
+
+/// What is remembered between two looks, per account. Losing it in a crash costs a repeated cancel or an early plan, no more.
+#[derive(Debug, Default)]
+pub(crate) struct Deleveraging {
+    planned: BTreeMap<Venue, Stamp>,
+    cancelled: BTreeSet<ParentId>,
+    told: BTreeMap<Venue, Stamp>,
+}
+
+/// A reduction at work.
+struct Running {
+    id: ParentId,
+    instrument: InstrumentId,
+    /// What it still has to do.
+    left: Qty,
+    /// Whether the market has run away from the price that it may trade at.
+    stranded: bool,
+    /// How much longer it may take.
+    time_left: Span,
+    start: Stamp,
+}
+
+impl Desk {
+    /// Plans, re-plans and ends reductions. Called at each look.
+    pub(crate) fn deleverage(&mut self, now: Stamp, out: &mut Vec<Effect>) {
+        let (cancelled, live) = (&mut self.deleveraging.cancelled, &self.live);
+        cancelled.retain(|id| live.get(*id).is_some());
+        let lines = self.guard.load_line(now);
+        for line in &lines {
+            let level = self.books.levels.get(&line.venue).copied().unwrap_or_default();
+            let running = self.running(now, line.venue);
+            if running.is_empty() && level < MarginLevel::Reduce {
+                continue;
+            }
+            let target = self.cover_target();
+            // nothing to cover is covered
+            let restored = line.doubt.is_none() && (line.cover.is_some_and(|c| c >= target) || line.positions.is_empty());
+            if restored {
+                let cover = line.cover.map_or_else(|| "flat".to_owned(), |c| format!("cover {}", short(c)));
+                for reduction in running {
+                    self.end_reduction(now, reduction.id, &format!("{NOTE} {cover}, target {}", short(target)), out);
+                }
+                continue;
+            }
+            // what is known too badly is not acted on; what runs goes on, and nothing can grow meanwhile
+            let may_plan = line.doubt.is_none() && self.is_ready() && self.books.stop < StopLevel::Block && !self.draining;
+            if level >= MarginLevel::Reduce && may_plan {
+                self.cancel_growing(now, line.venue, out);
+                self.plan(now, line, level, target, running, out);
+            }
+        }
+    }
+
+    /// Cover that reductions restore.
+    fn cover_target(&self) -> Ratio {
+        Ratio::scaled(3, 0)
+    }
+
+    fn running(&self, now: Stamp, venue: Venue) -> Vec<Running> {
+        let live = self.live.iter().filter(|l| l.spec.instrument.venue() == venue && is_reduction(&l.spec));
+        let live = live.filter(|l| !self.deleveraging.cancelled.contains(&l.id));
+        let running = live.map(|l| {
+            let (spec, progress) = (&l.spec, l.progress(now));
+            let allowed = i128::from(l.arrival_x2).abs() * to_bps(spec.slippage_max) / 10_000;
+            let moved = self.mid_x2(spec.instrument).map_or(0, |mid| {
+                // against us: up when buying, down when selling
+                i128::from(spec.side.sign()) * (i128::from(mid) - i128::from(l.arrival_x2))
+            });
+            Running {
+                id: l.id,
+                instrument: spec.instrument,
+                left: spec.qty.minus(progress.filled),
+                stranded: moved * i128::from(RAN_AWAY.1) > allowed * i128::from(RAN_AWAY.0),
+                time_left: Span(spec.horizon.0.saturating_sub(progress.elapsed.0)),
+                start: l.start,
+            }
+        });
+        running.collect()
+    }
+
+    fn end_reduction(&mut self, now: Stamp, id: ParentId, why: &str, out: &mut Vec<Effect>) {
+        self.deleveraging.cancelled.insert(id);
+        // it is live, and cancelling has no other condition
+        if let Err(faults) = self.change_parent(now, id, &ParentChange::Cancel, why, out) {
+            let text = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            self.alert(Severity::Act, "deleverage", format!("{id} could not be cancelled: {text}"), out);
+        }
+    }
+
+    /// Cancels what rests and could make a position of the account larger: of parents that are held now, or that have ended.
+    fn cancel_growing(&mut self, now: Stamp, venue: Venue, out: &mut Vec<Effect>) {
+        let grows = |order: &crate::Order| {
+            let child = &order.intent.child;
+            let position = self.books.position(child.instrument);
+            let against = position.0.signum() == -child.side.sign() && child.qty <= position.abs();
+            child.instrument.venue() == venue && !child.reduce_only && !against
+        };
+        let asked = |order: &&crate::Order| order.state != crate::Working::CancelAsked && !order.state.is_unknown();
+        let keys: Vec<_> = self.books.live().filter(asked).filter(|o| grows(o)).map(crate::Order::key).collect();
+        for key in keys {
+            self.cancel_order(now, key, out);
+        }
+    }
+
+    fn plan(
+        &mut self,
+        now: Stamp,
+        line: &AccountLine,
+        level: MarginLevel,
+        target: Ratio,
+        running: Vec<Running>,
+        out: &mut Vec<Effect>,
+    ) {
+        let kill = level >= MarginLevel::Kill;
+        let bounds = if kill { HORIZON_KILL } else { HORIZON };
+        let horizon = horizon(line.runway_hours, bounds);
+        let mut left: BTreeMap<InstrumentId, Qty> = BTreeMap::new();
+        for reduction in running {
+            if reduction.stranded {
+                self.end_reduction(now, reduction.id, &format!("{NOTE} the market ran away; planned anew"), out);
+            } else {
+                if reduction.time_left > bounds.1 {
+                    let elapsed = now.since(reduction.start);
+                    let change = ParentChange::Amend { qty: None, horizon: Some(elapsed + horizon) };
+                    let why = format!("{NOTE} {}, less time", words(level));
+                    if self.change_parent(now, reduction.id, &change, &why, out).is_err() {
+                        self.end_reduction(now, reduction.id, &format!("{NOTE} planned anew with less time"), out);
+                        continue;
+                    }
+                }
+                *left.entry(reduction.instrument).or_default() += reduction.left;
+            }
+        }
+        if self.deleveraging.planned.get(&line.venue).is_some_and(|at| now.since(*at) < PLAN_EVERY) {
+            return;
+        }
+        self.deleveraging.planned.insert(line.venue, now);
+        let held: Vec<Held> = line.positions.iter().filter_map(|p| self.held(p)).collect();
+        let Some(equity) = line.equity else { return };
+        let mut troubles = Vec::new();
+        for (instrument, lots) in choose(&held, equity, line.maintenance, target) {
+            let Some(rules) = self.books.instruments.get(&instrument) else { continue };
+            let position = self.books.position(instrument);
+            let doing = left.get(&instrument).copied().unwrap_or_default();
+            let slack = Qty(doing.0 / MORE_NEEDED.1 * MORE_NEEDED.0);
+            if lots <= doing + slack && !doing.is_zero() {
+                continue;
+            }
+            let mark = self.mark(now, instrument).unwrap_or_default();
+            let qty = workable(rules, mark, lots.minus(doing), position.abs().minus(doing));
+            if qty.is_zero() {
+                continue;
+            }
+            let cover = line.cover.map_or_else(|| "cover lost".to_owned(), |c| format!("cover {}", short(c)));
+            let note = format!("{NOTE} {cover}, {}", words(level));
+            let spec = reduction(instrument, if position.0 > 0 { Side::Sell } else { Side::Buy }, qty, horizon, kill, note);
+            if let Err(faults) = self.admit(now, &spec, out) {
+                troubles.extend(faults.iter().map(ToString::to_string));
+            }
+        }
+        if !troubles.is_empty() && self.deleveraging.told.get(&line.venue).is_none_or(|at| now.since(*at) >= TELL_AGAIN) {
+            self.deleveraging.told.insert(line.venue, now);
+            let text = format!("{}: a reduction could not be started: {}", line.venue, troubles.join("; "));
+            self.alert(Severity::Act, "deleverage", text, out);
+        }
+    }
+
+    /// A position as the choice needs it; `None` while its value is not known, or while books and venue see different signs.
+    fn held(&self, line: &margin_guard::PositionLine) -> Option<Held> {
+        let lots = self.books.position(line.instrument);
+        (lots == line.lots && lots.0 != 0).then_some(())?;
+        let spread_bps = self.markets.get(&line.instrument).and_then(|m| m.book.as_deref()).and_then(|book| {
+            let half = Decimal::from(book.spread()?).checked_mul(Decimal::from(10_000))?;
+            half.checked_div(Decimal::from(book.mid_x2()?))
+        });
+        Some(Held {
+            instrument: line.instrument,
+            lots: lots.abs(),
+            value: line.value?,
+            maintenance: line.maintenance?,
+            cost_bps: spread_bps,
+        })
+    }
+}
+
+/// The time that a reduction may take.
+fn horizon(runway_hours: Option<Ratio>, (least, most): (Span, Span)) -> Span {
+    let seconds = runway_hours.and_then(|h| h.decimal().checked_mul(Decimal::from(3_600))).and_then(|s| s.floor().to_u64());
+    // without a runway, which needs volatility, there is no time to lose
+    seconds.map_or(least, |s| Span::secs(s / RUNWAY_SHARE)).clamp(least, most)
+}
+
+/// `wanted` lots made into an order that the venue takes: no less than its smallest one, and no rest that would be less.
+fn workable(rules: &Instrument, mark: Px, wanted: Qty, whole: Qty) -> Qty {
+    let lot = rules.notional(mark, Qty(1)).decimal();
+    // a tenth to spare, so that a price that moves does not strand it
+    let least = rules.notional_min.decimal().checked_mul(Decimal::new(11, 1)).and_then(|min| min.checked_div(lot));
+    let least = Qty(least.and_then(|l| l.ceil().to_i64()).unwrap_or(0)).max(rules.qty_min);
+    if wanted.is_zero() {
+        return Qty::ZERO;
+    }
+    let wanted = wanted.max(least).min(whole);
+    if whole.minus(wanted) < least { whole } else { wanted }
+}
+
+fn reduction(instrument: InstrumentId, side: Side, qty: Qty, horizon: Span, kill: bool, note: String) -> ParentSpec {
+    let slices = u32::try_from(horizon.0 / SLICE.0).unwrap_or(1).max(1);
+    ParentSpec {
+        id: ParentId(0),
+        instrument,
+        side,
+        qty,
+        schedule: Schedule::Twap { slices },
+        placement: Placement::LimitToMarket,
+        display: None,
+        horizon,
+        limit_px: None,
+        slippage_max: Ratio::bps(if kill { SLIPPAGE_KILL_BPS } else { SLIPPAGE_BPS }),
+        end: EndPolicy::Force,
+        reduce_only: true,
+        note,
+    }
+}
+
+fn to_bps(ratio: Ratio) -> i128 {
+    ratio.decimal().checked_mul(Decimal::from(10_000)).and_then(|bps| bps.to_i128()).unwrap_or(0)
+}
+
+/// At two decimals, cut: for words.
+fn short(ratio: Ratio) -> Decimal {
+    ratio.decimal().trunc_with_scale(2)
 }

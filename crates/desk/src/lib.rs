@@ -137,6 +137,7 @@ pub struct Desk {
     /// Something changed that decides whether parents may propose.
     holds_due: bool,
     repairs: u32,
+    deleveraging: deleverage::Deleveraging,
     watch: watch::Watch,
     alerts: status::RecentAlerts,
 }
@@ -226,6 +227,7 @@ impl Desk {
             draining: false,
             holds_due: true,
             repairs: 0,
+            deleveraging: deleverage::Deleveraging::default(),
             watch: watch::Watch::default(),
             alerts: status::RecentAlerts::default(),
         };
@@ -250,6 +252,12 @@ impl Desk {
         self.record(now, Entry::Epoch { epoch, tag, seed, binary, config }, out);
         self.record(now, Entry::Limits { id: limits_id, text: limits_text }, out);
         self.guard.set_stop(self.books.stop);
+        for (venue, level) in &self.books.levels {
+            self.guard.restore_level(*venue, *level);
+        }
+        for measure in self.books.measures.values() {
+            self.guard.observe_measure(measure);
+        }
         for (id, why) in self.books.frozen.clone() {
             self.guard.freeze(id, &why);
         }

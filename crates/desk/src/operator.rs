@@ -27,7 +27,6 @@ impl Desk {
     }
 
     fn submit(&mut self, now: Stamp, spec: &ParentSpec, out: &mut Vec<Effect>) -> Result<ParentId, Vec<SpecFault>> {
-        let spec = ParentSpec { id: ParentId(self.books.parents + 1), ..spec.clone() };
         if spec.note.chars().count() > 64 {
             return Err(vec![fault("note", &spec.note, "at most 64 characters")]);
         }
@@ -40,21 +39,27 @@ impl Desk {
         }
         if self.draining || self.books.stop >= StopLevel::Block {
             let why = if self.draining { "the daemon is stopping" } else { &self.books.stop_cause };
-            return Err(vec![fault("parent", spec.id, format!("a daemon that trades; this one is stopped: {why}"))]);
+            return Err(vec![fault("parent", "new", format!("a daemon that trades; this one is stopped: {why}"))]);
         }
         if !self.is_ready() {
-            return Err(vec![fault("parent", spec.id, "a daemon that has read its venue; this one has not yet")]);
+            return Err(vec![fault("parent", "new", "a daemon that has read its venue; this one has not yet")]);
         }
         if self.live.len() >= PARENTS_MAX {
-            return Err(vec![fault("parent", spec.id, format!("fewer than {PARENTS_MAX} live parents"))]);
+            return Err(vec![fault("parent", "new", format!("fewer than {PARENTS_MAX} live parents"))]);
         }
+        if let Some(why) = self.books.frozen.get(&spec.instrument) {
+            return Err(vec![fault("instrument", spec.instrument, format!("a market that is not frozen: {why}"))]);
+        }
+        self.admit(now, spec, out)
+    }
+
+    /// Admits `spec` under the next number, whoever wants it.
+    pub(crate) fn admit(&mut self, now: Stamp, spec: &ParentSpec, out: &mut Vec<Effect>) -> Result<ParentId, Vec<SpecFault>> {
+        let spec = ParentSpec { id: ParentId(self.books.parents + 1), ..spec.clone() };
         let known = self.markets.get(&spec.instrument).filter(|m| m.confirmed);
         let (Some(market), Some(rules)) = (known, self.books.instruments.get(&spec.instrument)) else {
             return Err(vec![fault("instrument", spec.instrument, format!("one of {}", self.tradable()))]);
         };
-        if let Some(why) = self.books.frozen.get(&spec.instrument) {
-            return Err(vec![fault("instrument", spec.instrument, format!("a market that is not frozen: {why}"))]);
-        }
         let book = market.book.as_ref().filter(|b| b.is_sane());
         let Some((book, mid_x2)) = book.and_then(|b| Some((b, b.mid_x2()?))) else {
             return Err(vec![fault("instrument", spec.instrument, "a market whose book has been received and is not crossed")]);

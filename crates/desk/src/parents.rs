@@ -27,6 +27,9 @@ pub(crate) struct Live {
     instrument: InstrumentId,
     pub worker: Worker,
     pub spec: Box<ParentSpec>,
+    /// When its clock started, and twice the mid price then.
+    pub start: Stamp,
+    pub arrival_x2: i64,
     last_refusal: Option<(&'static str, Stamp)>,
     refusals_uncounted: u32,
     /// When it wants to be stepped without news, as [`Wakes`] has it.
@@ -187,6 +190,8 @@ impl Desk {
             instrument: spec.instrument,
             spec: Box::new(spec.clone()),
             worker,
+            start,
+            arrival_x2: arrival.mid_x2,
             last_refusal: None,
             refusals_uncounted: 0,
             wake: None,

@@ -45,6 +45,7 @@ impl Desk {
         }
         self.watch.next = Some(now + ASSESS_EVERY);
         self.draw_profit(now, out);
+        self.deleverage(now, out);
     }
 
     /// Equity over all venues; `None` until each has told.

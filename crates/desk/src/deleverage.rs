@@ -83,7 +83,7 @@ impl Desk {
             if running.is_empty() && level < MarginLevel::Reduce {
                 continue;
             }
-            let target = self.cover_target();
+            let target = self.guard.limits().cover().target;
             // nothing to cover is covered
             let restored = line.doubt.is_none() && (line.cover.is_some_and(|c| c >= target) || line.positions.is_empty());
             if restored {
@@ -100,11 +100,6 @@ impl Desk {
                 self.plan(now, line, level, target, running, out);
             }
         }
-    }
-
-    /// Cover that reductions restore.
-    fn cover_target(&self) -> Ratio {
-        Ratio::scaled(3, 0)
     }
 
     fn running(&self, now: Stamp, venue: Venue) -> Vec<Running> {

@@ -13,6 +13,7 @@ mod doubts;
 mod effect;
 mod explain;
 mod holds;
+mod measures;
 mod operator;
 mod order;
 mod orders;
@@ -85,6 +86,8 @@ struct Market {
     book: Option<Arc<Book>>,
     /// The price that the venue margins with, and when it told.
     mark: Option<(Px, Stamp)>,
+    /// The venue's funding rate for the running hour.
+    funding: Option<domain::Ratio>,
     /// Live parents, by number.
     parents: Vec<ParentId>,
     /// Those of them that follow the market's volume.
@@ -137,6 +140,7 @@ pub struct Desk {
     /// Something changed that decides whether parents may propose.
     holds_due: bool,
     repairs: u32,
+    measures: measures::Measures,
     deleveraging: deleverage::Deleveraging,
     watch: watch::Watch,
     alerts: status::RecentAlerts,
@@ -213,7 +217,6 @@ impl Desk {
             markets: config.instruments.iter().map(|id| (*id, Market::default())).collect(),
             venues: config.venues.iter().map(venue).collect(),
             config,
-            guard: Guard::new(limits),
             books: Books::default(),
             live: Roster::default(),
             ended: BTreeMap::new(),
@@ -227,6 +230,8 @@ impl Desk {
             draining: false,
             holds_due: true,
             repairs: 0,
+            measures: measures::Measures::new(limits.sizing().sigma_floor),
+            guard: Guard::new(limits),
             deleveraging: deleverage::Deleveraging::default(),
             watch: watch::Watch::default(),
             alerts: status::RecentAlerts::default(),
@@ -358,6 +363,7 @@ impl Desk {
                 self.guard.observe_marks(marks);
                 if let Some(market) = self.markets.get_mut(&marks.instrument).filter(|_| marks.mark.0 > 0) {
                     market.mark = Some((marks.mark, marks.at));
+                    market.funding = marks.funding_hourly;
                 }
             }
             Fact::Trade(trade) => {
@@ -391,12 +397,9 @@ impl Desk {
                 }
             }
             Fact::Command(asker, command) => self.on_command(now, *asker, command, out),
-            Fact::Bars { .. }
-            | Fact::FundingRates { .. }
-            | Fact::Transfer { .. }
-            | Fact::Wallet(_)
-            | Fact::WalletDoubt(_)
-            | Fact::Timer => {}
+            Fact::Bars { instrument, span, bars } => self.on_bars(now, *instrument, *span, bars),
+            Fact::FundingRates { instrument, source, rates } => self.on_rates(now, *instrument, source, rates),
+            Fact::Transfer { .. } | Fact::Wallet(_) | Fact::WalletDoubt(_) | Fact::Timer => {}
         }
     }
 

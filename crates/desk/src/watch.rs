@@ -44,6 +44,7 @@ impl Desk {
             return;
         }
         self.watch.next = Some(now + ASSESS_EVERY);
+        self.measure(now, out);
         self.draw_profit(now, out);
         self.deleverage(now, out);
     }

@@ -12,6 +12,7 @@ pub mod covariance;
 pub mod depth;
 pub mod funding;
 pub mod market;
+pub mod normal;
 pub mod volatility;
 
 pub use covariance::{Covariance, Exposure, PortfolioRisk, Target};

@@ -4,7 +4,6 @@
 //! They are planned from the guard's load line, cancelled when they are no longer needed, and planned anew when the market ran
 //! away from them. They are limit-to-market inside a slippage cap: what the time allows to be worked is not dumped.
 
-mod choose;
 #[cfg(test)]
 mod tests;
 
@@ -12,15 +11,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     EndPolicy, Instrument, InstrumentId, MarginLevel, ParentChange, ParentId, ParentSpec, Placement, Px, Qty, Ratio, Schedule,
-    Side, Span, Stamp, StopLevel, Venue,
+    Side, Span, Stamp, StopLevel, Usd, Venue,
 };
-use margin_guard::AccountLine;
+use margin_guard::{AccountLine, PositionLine};
+use risk::deleverage::{Account, Held};
+use risk::sizing::Walk;
+use risk::topup::Maintenance;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::holds::words;
 use crate::{Desk, Effect, Severity};
-use choose::{Held, choose};
 
 /// How the note of every reduction that the desk admits begins. Operators' notes may not.
 pub(crate) const NOTE: &str = "deleverage:";
@@ -28,14 +29,12 @@ pub(crate) const NOTE: &str = "deleverage:";
 const PLAN_EVERY: Span = Span::secs(10);
 /// A live reduction is joined by another one when this share more is needed than it still has to do: less is the market's noise.
 const MORE_NEEDED: (i64, i64) = (1, 4);
-/// The part of the runway that a reduction may take: it must be over long before the margin is.
-const RUNWAY_SHARE: u64 = 10;
-/// Shortest and longest time for a reduction: shorter ones cannot rest in the book, longer ones are overtaken by the market.
-const HORIZON: (Span, Span) = (Span::secs(60), Span::secs(900));
-/// The same at the kill level, where time is what is missing.
-const HORIZON_KILL: (Span, Span) = (Span::secs(20), Span::secs(60));
 /// One slice per so much of the horizon.
 const SLICE: Span = Span::secs(20);
+/// A live reduction that has more than so many times the time that is left now must hurry.
+const HURRY: u64 = 2;
+/// A book older than this has no cost to walk (C17).
+const BOOK_AGE: Span = Span::secs(2);
 /// Worst distance from the arrival mid at which a reduction may trade: several times the spread of a stressed book …
 const SLIPPAGE_BPS: i64 = 150;
 /// … and at the kill level, still short of what a liquidation costs.
@@ -97,7 +96,7 @@ impl Desk {
             let may_plan = line.doubt.is_none() && self.is_ready() && self.books.stop < StopLevel::Block && !self.draining;
             if level >= MarginLevel::Reduce && may_plan {
                 self.cancel_growing(now, line.venue, out);
-                self.plan(now, line, level, target, running, out);
+                self.plan(now, line, level, running, out);
             }
         }
     }
@@ -148,108 +147,126 @@ impl Desk {
         }
     }
 
-    fn plan(
-        &mut self,
-        now: Stamp,
-        line: &AccountLine,
-        level: MarginLevel,
-        target: Ratio,
-        running: Vec<Running>,
-        out: &mut Vec<Effect>,
-    ) {
-        let kill = level >= MarginLevel::Kill;
-        let bounds = if kill { HORIZON_KILL } else { HORIZON };
-        let horizon = horizon(line.runway_hours, bounds);
-        let mut left: BTreeMap<InstrumentId, Qty> = BTreeMap::new();
-        for reduction in running {
-            if reduction.stranded {
-                self.end_reduction(now, reduction.id, &format!("{NOTE} the market ran away; planned anew"), out);
-            } else {
-                if reduction.time_left > bounds.1 {
-                    let elapsed = now.since(reduction.start);
-                    let change = ParentChange::Amend { qty: None, horizon: Some(elapsed + horizon) };
-                    let why = format!("{NOTE} {}, less time", words(level));
-                    if self.change_parent(now, reduction.id, &change, &why, out).is_err() {
-                        self.end_reduction(now, reduction.id, &format!("{NOTE} planned anew with less time"), out);
-                        continue;
-                    }
-                }
-                *left.entry(reduction.instrument).or_default() += reduction.left;
-            }
-        }
+    fn plan(&mut self, now: Stamp, line: &AccountLine, level: MarginLevel, running: Vec<Running>, out: &mut Vec<Effect>) {
+        let Some(equity) = line.equity else { return };
+        let horizon = risk::deleverage::horizon(level, line.runway_hours);
+        let doing = self.hurry(now, level, horizon, running, out);
         if self.deleveraging.planned.get(&line.venue).is_some_and(|at| now.since(*at) < PLAN_EVERY) {
             return;
         }
         self.deleveraging.planned.insert(line.venue, now);
-        let held: Vec<Held> = line.positions.iter().filter_map(|p| self.held(p)).collect();
-        let Some(equity) = line.equity else { return };
+        let held: Vec<Held<'static>> = line.positions.iter().filter_map(|p| self.held(now, p)).collect();
+        let of_held = |p: &&PositionLine| held.iter().any(|h| h.instrument == p.instrument);
+        let own: Usd = line.positions.iter().filter(of_held).filter_map(|p| p.maintenance).sum();
+        let account = Account {
+            equity,
+            maintenance_other: line.maintenance - own,
+            target: self.guard.limits().cover().target,
+            level,
+            runway_hours: line.runway_hours,
+        };
+        let plan = risk::deleverage::plan(&held, &account);
+        let cover = line.cover.map_or_else(|| "flat".to_owned(), |c| format!("cover {}", short(c)));
         let mut troubles = Vec::new();
-        for (instrument, lots) in choose(&held, equity, line.maintenance, target) {
-            let Some(rules) = self.books.instruments.get(&instrument) else { continue };
-            let position = self.books.position(instrument);
-            let doing = left.get(&instrument).copied().unwrap_or_default();
-            let slack = Qty(doing.0 / MORE_NEEDED.1 * MORE_NEEDED.0);
-            if lots <= doing + slack && !doing.is_zero() {
+        if !plan.restores {
+            troubles.push("closing every position does not restore it".to_owned());
+        }
+        for wanted in plan.reductions {
+            let Some(rules) = self.books.instruments.get(&wanted.instrument) else { continue };
+            let doing = doing.get(&wanted.instrument).copied().unwrap_or_default();
+            if !doing.is_zero() && wanted.qty <= doing + Qty(doing.0 / MORE_NEEDED.1 * MORE_NEEDED.0) {
                 continue;
             }
-            let mark = self.mark(now, instrument).unwrap_or_default();
-            let qty = workable(rules, mark, lots.minus(doing), position.abs().minus(doing));
+            let mark = self.mark(now, wanted.instrument).unwrap_or_default();
+            let whole = self.books.position(wanted.instrument).abs();
+            let qty = workable(rules, mark, wanted.qty.minus(doing), whole.minus(doing));
             if qty.is_zero() {
                 continue;
             }
-            let cover = line.cover.map_or_else(|| "cover lost".to_owned(), |c| format!("cover {}", short(c)));
             let note = format!("{NOTE} {cover}, {}", words(level));
-            let spec = reduction(instrument, if position.0 > 0 { Side::Sell } else { Side::Buy }, qty, horizon, kill, note);
-            if let Err(faults) = self.admit(now, &spec, out) {
+            if let Err(faults) = self.admit(now, &reduction(wanted.instrument, wanted.side, qty, horizon, level, note), out) {
                 troubles.extend(faults.iter().map(ToString::to_string));
             }
         }
         if !troubles.is_empty() && self.deleveraging.told.get(&line.venue).is_none_or(|at| now.since(*at) >= TELL_AGAIN) {
             self.deleveraging.told.insert(line.venue, now);
-            let text = format!("{}: a reduction could not be started: {}", line.venue, troubles.join("; "));
+            let text = format!("{}: {cover}, {}: {}", line.venue, words(level), troubles.join("; "));
             self.alert(Severity::Act, "deleverage", text, out);
         }
     }
 
-    /// A position as the choice needs it; `None` while its value is not known, or while books and venue see different signs.
-    fn held(&self, line: &margin_guard::PositionLine) -> Option<Held> {
-        let lots = self.books.position(line.instrument);
-        (lots == line.lots && lots.0 != 0).then_some(())?;
-        let spread_bps = self.markets.get(&line.instrument).and_then(|m| m.book.as_deref()).and_then(|book| {
-            let half = Decimal::from(book.spread()?).checked_mul(Decimal::from(10_000))?;
-            half.checked_div(Decimal::from(book.mid_x2()?))
+    /// Ends reductions that the market ran away from, gives those less time that have too much, and says how much the others
+    /// are still going to do.
+    fn hurry(
+        &mut self,
+        now: Stamp,
+        level: MarginLevel,
+        horizon: Span,
+        running: Vec<Running>,
+        out: &mut Vec<Effect>,
+    ) -> BTreeMap<InstrumentId, Qty> {
+        let mut doing: BTreeMap<InstrumentId, Qty> = BTreeMap::new();
+        for reduction in running {
+            if reduction.stranded {
+                self.end_reduction(now, reduction.id, &format!("{NOTE} the market ran away; planned anew"), out);
+                continue;
+            }
+            if reduction.time_left > horizon.scale(HURRY, 1) {
+                let change = ParentChange::Amend { qty: None, horizon: Some(now.since(reduction.start) + horizon) };
+                let why = format!("{NOTE} {}, {horizon} left", words(level));
+                if self.change_parent(now, reduction.id, &change, &why, out).is_err() {
+                    self.end_reduction(now, reduction.id, &format!("{NOTE} planned anew with less time"), out);
+                    continue;
+                }
+            }
+            *doing.entry(reduction.instrument).or_default() += reduction.left;
+        }
+        doing
+    }
+
+    /// A position as the plan needs it; `None` while its value is not known, or while books and guard see different ones.
+    fn held(&self, now: Stamp, line: &PositionLine) -> Option<Held<'static>> {
+        let (rules, mark) = (self.books.instruments.get(&line.instrument)?, line.mark?);
+        let (value, maintenance) = (line.value?, line.maintenance?);
+        let known = line.lots.0 != 0 && line.lots == self.books.position(line.instrument);
+        let side = if line.lots.0 > 0 { Side::Buy } else { Side::Sell };
+        let book = self.markets.get(&line.instrument).and_then(|m| m.book.as_deref());
+        let walk = book.filter(|book| now.since(book.at) <= BOOK_AGE).and_then(|book| Walk::of(book, rules, side));
+        let cost = walk.and_then(|walk| {
+            let (slippage, _) = walk.slippage(value);
+            Ratio::new(slippage.checked_add(self.guard.limits().sizing().fee_rate.decimal())?).ok()
         });
-        Some(Held {
+        known.then_some(Held {
             instrument: line.instrument,
-            lots: lots.abs(),
-            value: line.value?,
-            maintenance: line.maintenance?,
-            cost_bps: spread_bps,
+            lots: line.lots,
+            lot_value: rules.px_decimal(mark).checked_mul(rules.lot)?,
+            // as it stands: a position's own leverage is in it. In a higher tier more would be freed than this says
+            maintenance: Maintenance::Rate(maintenance.over(value)?),
+            qty_min: smallest(rules, mark),
+            cost,
         })
     }
 }
 
-/// The time that a reduction may take.
-fn horizon(runway_hours: Option<Ratio>, (least, most): (Span, Span)) -> Span {
-    let seconds = runway_hours.and_then(|h| h.decimal().checked_mul(Decimal::from(3_600))).and_then(|s| s.floor().to_u64());
-    // without a runway, which needs volatility, there is no time to lose
-    seconds.map_or(least, |s| Span::secs(s / RUNWAY_SHARE)).clamp(least, most)
+/// The smallest order that the venue takes at `mark`, with a tenth to spare, so that a price that moves does not strand it.
+fn smallest(rules: &Instrument, mark: Px) -> Qty {
+    let lot = rules.notional(mark, Qty(1)).decimal();
+    let least = rules.notional_min.decimal().checked_mul(Decimal::new(11, 1)).and_then(|min| min.checked_div(lot));
+    Qty(least.and_then(|l| l.ceil().to_i64()).unwrap_or(0)).max(rules.qty_min)
 }
 
-/// `wanted` lots made into an order that the venue takes: no less than its smallest one, and no rest that would be less.
+/// `wanted` of `whole` lots made into an order that the venue takes, leaving no rest that it would not.
 fn workable(rules: &Instrument, mark: Px, wanted: Qty, whole: Qty) -> Qty {
-    let lot = rules.notional(mark, Qty(1)).decimal();
-    // a tenth to spare, so that a price that moves does not strand it
-    let least = rules.notional_min.decimal().checked_mul(Decimal::new(11, 1)).and_then(|min| min.checked_div(lot));
-    let least = Qty(least.and_then(|l| l.ceil().to_i64()).unwrap_or(0)).max(rules.qty_min);
     if wanted.is_zero() {
         return Qty::ZERO;
     }
+    let least = smallest(rules, mark);
     let wanted = wanted.max(least).min(whole);
     if whole.minus(wanted) < least { whole } else { wanted }
 }
 
-fn reduction(instrument: InstrumentId, side: Side, qty: Qty, horizon: Span, kill: bool, note: String) -> ParentSpec {
+fn reduction(instrument: InstrumentId, side: Side, qty: Qty, horizon: Span, level: MarginLevel, note: String) -> ParentSpec {
+    let kill = level >= MarginLevel::Kill;
     let slices = u32::try_from(horizon.0 / SLICE.0).unwrap_or(1).max(1);
     ParentSpec {
         id: ParentId(0),

@@ -1,40 +1,42 @@
-use domain::Usd;
+use domain::{MarketStatus, PriceRule, margin};
 
 use super::*;
 
-fn held(name: &str, lots: i64, value: i32, maintenance: i32, bps: i64) -> Held {
-    let instrument = InstrumentId::new(Venue::Hyperliquid, name).unwrap_or_else(|e| panic!("{e}"));
-    let (value, maintenance) = (Usd::whole(value), Usd::whole(maintenance));
-    Held { instrument, lots: Qty(lots), value, maintenance, cost_bps: Some(Decimal::from(bps)) }
-}
-
-fn chosen(held: &[Held], equity: i32, target: i64) -> Vec<(String, i64)> {
-    let maintenance = held.iter().map(|h| h.maintenance).sum();
-    let chosen = choose(held, Usd::whole(equity), maintenance, Ratio::scaled(target, 0));
-    chosen.into_iter().map(|(id, qty)| (id.name().to_owned(), qty.0)).collect()
-}
-
-#[test]
-fn as_much_as_the_target_needs_rounded_up() {
-    // 1,000 of maintenance and 1,500 of equity: for a cover of 3 half of it must go, and what that costs
-    let btc = held("BTC", 10_000, 80_000, 1_000, 0);
-    assert_eq!(chosen(&[btc], 1_500, 3), [("BTC".to_owned(), 5_000)]);
-    let dear = Held { cost_bps: Some(Decimal::from(10)), ..btc };
-    assert_eq!(chosen(&[dear], 1_500, 3), [("BTC".to_owned(), 5_137)], "1500 ÷ (3000 − 80) of 10,000, up");
-    assert!(chosen(&[btc], 3_000, 3).is_empty());
+/// A lot is worth 0.6 at 60,000: seven make the venue's smallest order of 4 with a tenth to spare.
+fn rules() -> Instrument {
+    Instrument {
+        id: InstrumentId::new(Venue::Hyperliquid, "BTC").unwrap_or_else(|e| panic!("{e}")),
+        venue_asset: 0,
+        tick: Decimal::new(1, 1),
+        lot: Decimal::new(1, 5),
+        price_rule: PriceRule::Grid,
+        qty_min: Qty(1),
+        notional_min: Usd::whole(4),
+        leverage_max: 40,
+        margin: margin::MarginTable::flat(40),
+        status: MarketStatus::Open,
+        isolated_only: false,
+    }
 }
 
 #[test]
-fn most_margin_per_cost_goes_first_and_never_beyond_flat() {
-    let (btc, alt) = (held("BTC", 100, 80_000, 1_000, 1), held("ALT", 100, 20_000, 1_000, 2));
-    assert_eq!(chosen(&[btc, alt], 4_000, 3)[0].0, "ALT", "the same margin for half of the cost");
-    assert_eq!(chosen(&[btc, alt], 1, 3), [("ALT".to_owned(), 100), ("BTC".to_owned(), 100)]);
+fn a_reduction_is_an_order_that_the_venue_takes_and_leaves_no_dust() {
+    let check = |wanted: i64, whole: i64, qty: i64| {
+        assert_eq!(workable(&rules(), Px(600_000), Qty(wanted), Qty(whole)), Qty(qty), "{wanted} of {whole}");
+    };
+    check(100, 1_000, 100);
+    check(1, 1_000, 8);
+    check(0, 1_000, 0);
+    check(995, 1_000, 1_000);
+    check(2_000, 1_000, 1_000);
+    check(3, 5, 5);
 }
 
 #[test]
-fn time_comes_from_the_runway_and_no_runway_means_no_time() {
-    assert_eq!(horizon(Some(Ratio::scaled(1, 0)), HORIZON), Span::secs(360));
-    assert_eq!(horizon(Some(Ratio::scaled(500, 0)), HORIZON), HORIZON.1);
-    assert_eq!(horizon(None, HORIZON), HORIZON.0);
-    assert_eq!(horizon(Some(Ratio::scaled(5, 3)), HORIZON_KILL), HORIZON_KILL.0);
+fn only_what_reduces_and_says_so_is_the_desks_own() {
+    let note = format!("{NOTE} cover 1.93, margin level reduce");
+    let spec = reduction(rules().id, Side::Sell, Qty(1), Span::secs(60), MarginLevel::Reduce, note);
+    assert!(is_reduction(&spec) && spec.note.chars().count() <= 64);
+    assert!(!is_reduction(&ParentSpec { note: "by hand".into(), ..spec.clone() }));
+    assert!(!is_reduction(&ParentSpec { reduce_only: false, ..spec }));
 }

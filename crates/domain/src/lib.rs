@@ -4,6 +4,7 @@
 //! entry *are*, how they are written down, and which arithmetic is exact. It does not know venues' wire formats, limits,
 //! schedules, clocks or sockets. Start with [`Instrument`], then [`Intent`], [`Fact`] and [`Entry`].
 
+pub mod cases;
 mod chance;
 mod command;
 mod entry;

@@ -17,6 +17,7 @@ mod daemon;
 mod embedded;
 mod gate;
 mod live;
+mod published;
 mod tasks;
 mod venue;
 mod wall;

@@ -14,7 +14,7 @@ use crate::cli::{Conformance, Level, SubmitArgs, TapeAction, Task};
 use crate::client::{ClientError, call};
 use crate::config::{Checked, RawParent};
 use crate::live::{Frame, Live};
-use crate::{Failure, boot, exit};
+use crate::{Failure, boot, exit, published};
 
 /// How often `watch` looks.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
@@ -237,7 +237,7 @@ pub fn conformance(kind: &Conformance) -> Result<ExitCode, Failure> {
         }
         Conformance::HyperliquidPayloads { dir } => payloads(dir)?,
         Conformance::Quant { file } => {
-            let outcome = execution::conformance::quant(&read(file)?);
+            let outcome = published::quant(file)?;
             outcome.failed.iter().for_each(|f| say!("FAILED {}: {}", f.case, f.why));
             outcome.skipped.iter().for_each(|topic| say!("skipped topic {topic}"));
             (outcome.passed, outcome.failed.len())

@@ -46,7 +46,7 @@ const CROSS_AGE_HOURS: u64 = 24;
 pub struct Funding {
     own: HourSeries,
     others: BTreeMap<String, HourSeries>,
-    floor: f64,
+    definition: Definition,
     figures: Figures,
 }
 
@@ -78,7 +78,8 @@ impl Funding {
     /// a flat stretch would be divided by nothing.
     #[must_use]
     pub fn new(floor: f64) -> Funding {
-        Funding { own: HourSeries::default(), others: BTreeMap::new(), floor: floor.max(FLOOR_MIN), figures: Figures::default() }
+        let definition = Definition { floor: floor.max(FLOOR_MIN), ..Definition::default() };
+        Funding { own: HourSeries::default(), others: BTreeMap::new(), definition, figures: Figures::default() }
     }
 
     /// Takes settled rates of the market itself (`source` is `None`) or of another venue, in any order. An interval of several
@@ -144,9 +145,9 @@ impl Funding {
 
     fn recompute(&self) -> Figures {
         let Some((newest, _)) = self.own.last() else { return Figures::default() };
-        let z = z_at(&self.own, newest, self.floor);
+        let z = z_at(&self.own, newest, &self.definition);
         let day: Vec<f64> =
-            (newest.saturating_sub(DAY - 1)..=newest).filter_map(|hour| z_at(&self.own, hour, self.floor)).collect();
+            (newest.saturating_sub(DAY - 1)..=newest).filter_map(|hour| z_at(&self.own, hour, &self.definition)).collect();
         #[expect(clippy::cast_precision_loss, reason = "at most 24 of 24")]
         let persistence = z.map(|now| {
             let alike = day.iter().filter(|z| z.signum() == now.signum() && z.abs() > UNUSUAL).count();
@@ -163,7 +164,7 @@ impl Funding {
             // both are zero on a flat stretch: as steady as ever
             instability: instability.map(|(short, long)| if long > 0.0 { short / long } else { 1.0 }),
             fit: enough.then(|| fit(&self.own, newest)).flatten(),
-            next: baseline(&self.own, newest + 1, self.floor).zip(recent_sum(&self.own, newest)),
+            next: baseline(&self.own, newest + 1, &self.definition).zip(recent_sum(&self.own, newest)),
             hours: window.len(),
         }
     }
@@ -179,7 +180,7 @@ impl Funding {
             }
         }
         let (common, now) = difference.last()?;
-        let location = baseline(&difference, common, self.floor).filter(|_| newest - common <= CROSS_AGE_HOURS)?;
+        let location = baseline(&difference, common, &self.definition).filter(|_| newest - common <= CROSS_AGE_HOURS)?;
         Some(now / location.scale)
     }
 }
@@ -187,18 +188,39 @@ impl Funding {
 /// [`RECENT`] as a divisor.
 const RECENT_VALUES: f64 = 8.0;
 
-/// The window that ends [`RECENT`] hours before `hour`; nothing with fewer than [`VALUES_MIN`] values.
-fn baseline(series: &HourSeries, hour: u64, floor: f64) -> Option<Location> {
-    let window: Vec<f64> = series.window(hour.checked_sub(RECENT)?, WINDOW).collect();
-    (window.len() >= VALUES_MIN).then(|| location(window, floor)).flatten()
+/// What z is of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Definition {
+    /// Hours of the window.
+    pub window: u64,
+    /// Hours whose mean is held against it.
+    pub recent: u64,
+    /// How many hours before now the window ends.
+    pub lag: u64,
+    /// Values of the window below which there is no z.
+    pub values_min: usize,
+    /// Least scale, per hour.
+    pub floor: f64,
 }
 
-/// z of `hour` (quant §1.3): how far the mean of the last [`RECENT`] hours lies from the median of the window before them.
+impl Default for Definition {
+    fn default() -> Definition {
+        Definition { window: WINDOW, recent: RECENT, lag: RECENT, values_min: VALUES_MIN, floor: SCALE_FLOOR }
+    }
+}
+
+/// Median and scale of the window for `hour`; nothing with too few values.
+fn baseline(series: &HourSeries, hour: u64, definition: &Definition) -> Option<Location> {
+    let window: Vec<f64> = series.window(hour.checked_sub(definition.lag)?, definition.window).collect();
+    (window.len() >= definition.values_min).then(|| location(window, definition.floor)).flatten()
+}
+
+/// z of `hour` (quant §1.3): how far the mean of the recent hours lies from the median of the window before them.
 #[must_use]
-pub fn z_at(series: &HourSeries, hour: u64, floor: f64) -> Option<f64> {
+pub fn z_at(series: &HourSeries, hour: u64, definition: &Definition) -> Option<f64> {
     series.at(hour)?;
-    let recent: Vec<f64> = series.window(hour, RECENT).collect();
-    Some(baseline(series, hour, floor)?.z(mean(&recent)?))
+    let recent: Vec<f64> = series.window(hour, definition.recent).collect();
+    Some(baseline(series, hour, definition)?.z(mean(&recent)?))
 }
 
 /// The settled hours that the running hour joins, as the sum of seven: a missing one counts as the mean of the others.

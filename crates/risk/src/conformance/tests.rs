@@ -1,0 +1,113 @@
+//! The published file, and cases in other words.
+
+use std::io::Read as _;
+
+use domain::cases::{Outcome, run};
+
+use super::*;
+
+/// Published figures, recomputed by whoever put the sheet together; see the `source` of each case.
+const CASES: &str = include_str!("../../../execution/tests/data/quant_cases.json");
+const RATES: &[u8] = include_bytes!("../../tests/fixtures/multi_venue_2020_2022.csv.gz");
+
+fn load(name: &str) -> Result<String, String> {
+    assert_eq!(name, "multi_venue_2020_2022.csv.gz");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(RATES).read_to_string(&mut text).map_err(|e| e.to_string())?;
+    Ok(text)
+}
+
+#[test]
+fn the_published_cases_pass() {
+    let outcome = run(CASES, &topics(&load));
+    assert_eq!(outcome.failed, []);
+    assert_eq!(outcome.passed, 10);
+}
+
+#[test]
+fn every_published_figure_is_looked_at() {
+    // each expected number, moved by a twentieth and beyond any absolute tolerance, must be told as a fault
+    let file: Value = serde_json::from_str(CASES).unwrap();
+    let mut moved_figures = 0;
+    for case in file["cases"].as_array().unwrap() {
+        if topics(&load).iter().all(|topic| case["topic"] != *topic.name) {
+            continue;
+        }
+        let mut moved = case.clone();
+        let mut figures = 0;
+        for (key, want) in case["expected"].as_object().unwrap() {
+            let Some(want) = want.as_f64() else { continue };
+            moved["expected"][key] = json!(want * 1.05 + 0.01);
+            figures += 1;
+        }
+        if figures == 0 {
+            continue;
+        }
+        let outcome = run(&json!({ "cases": [moved] }).to_string(), &topics(&load));
+        let told = outcome.failed.first().map_or(0, |failure| failure.why.split("; ").count());
+        assert_eq!((outcome.passed, told), (0, figures), "{} {:?}", case["id"], outcome.failed);
+        moved_figures += figures;
+    }
+    assert!(moved_figures > 10, "{moved_figures}");
+}
+
+fn one(topic: &str, inputs: &Value, expected: &Value) -> Outcome {
+    let case = json!({ "topic": topic, "inputs": inputs, "expected": expected, "tol": { "rel": 5e-6 } });
+    run(&json!({ "cases": [case] }).to_string(), &topics(&load))
+}
+
+#[test]
+fn the_sheets_margin_and_funding_examples() {
+    let tiers = json!([[0, 40], [150_000_000, 20]]);
+    for (inputs, price) in [
+        (json!({ "size": 1, "mark": 100, "isolated_margin": 20, "max_leverage": 10 }), 84.210_526_3),
+        (json!({ "size": 3000, "mark": 64706, "equity": 10_000_000, "tiers": tiers }), 62_305.299_1),
+        (json!({ "size": 1, "mark": 64706, "equity": 8000, "maintenance_other": 373.86, "max_leverage": 40 }), 57_802.389_9),
+    ] {
+        assert_eq!(one("margin_hyperliquid", &inputs, &json!({ "liq_price": price })).failed, []);
+    }
+    let inputs = json!({ "premium": 0.000_994_392_6 });
+    assert_eq!(one("funding_hyperliquid", &inputs, &json!({ "rate_hourly": 0.000_061_799_1 })).failed, []);
+}
+
+#[test]
+fn the_sheets_volatility_and_covariance_examples() {
+    let inputs = json!({ "returns": [0.01, -0.02, 0.015, -0.005, 0.03], "lambda": 0.94 });
+    let expected = json!({ "variance": 1.653_475_1e-4, "annual": 0.245_666_2 });
+    assert_eq!(one("volatility", &inputs, &expected).failed, []);
+
+    let returns = json!([[0.01, 0.012], [-0.02, -0.03], [0.015, 0.02], [-0.005, 0.001], [0.03, 0.045], [-0.01, -0.02]]);
+    let sample = json!([[2.805_556e-4, 4.119_444e-4], [4.119_444e-4, 6.232_222e-4]]);
+    assert_eq!(one("covariance", &json!({ "returns": returns }), &json!({ "sample": sample })).failed, []);
+    // two markets have one correlation: it is its own mean, the target is the sample and nothing is drawn anywhere
+    let inputs = json!({ "returns": returns, "target": "constant_correlation" });
+    assert_eq!(one("covariance", &inputs, &json!({ "cov": sample, "shrinkage": 0 })).failed, []);
+}
+
+#[test]
+fn close_to_close_and_ranges_of_several_bars() {
+    let inputs = json!({ "bars": [[100, 103, 98, 101], { "o": 101, "h": 102, "l": 100, "c": 100 }], "periods_per_year": 365 });
+    let square = (100.0_f64 / 101.0).ln().powi(2);
+    let second = (1.02_f64).ln().powi(2) / 2.0 - (2.0 * 2.0_f64.ln() - 1.0) * square;
+    let expected = json!({
+        "realised": square, "close_to_close": (square * 365.0).sqrt(),
+        "garman_klass": f64::midpoint(0.001_199_857_265_9, second),
+    });
+    assert_eq!(one("volatility", &inputs, &expected).failed, []);
+    assert_eq!(one("volatility", &json!({ "bars": [[1, 2, 3]] }), &expected).failed.len(), 1);
+    assert_eq!(one("volatility", &json!({}), &json!({ "realised": 1 })).failed.len(), 1);
+}
+
+#[test]
+fn inline_rates_and_a_flat_stretch() {
+    // 300 hours at one rate, then one hour at ten times that: the mean of eight moves by 9/8 of it, and the scale is the floor
+    let mut rates = vec![0.000_012_5; 300];
+    rates.push(0.000_125);
+    let z = 0.000_112_5 / 8.0 / 2.5e-6;
+    let expected = json!({ "z": z, "hours": 126, "share_abs_z_gt5": 1.0 / 126.0 });
+    assert_eq!(one("funding_z", &json!({ "rates": rates }), &expected).failed, []);
+    let wide = one("funding_z", &json!({ "rates": rates, "window_h": 1_000 }), &expected);
+    assert!(wide.failed[0].why.contains("inputs.window_h"), "{:?}", wide.failed);
+    let unnamed = one("funding_z", &json!({ "venue": "dydx_v3", "coin": "BTC" }), &expected);
+    assert!(unnamed.failed[0].why.contains("inputs.dataset"), "{:?}", unnamed.failed);
+}

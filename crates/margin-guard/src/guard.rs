@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use domain::{
     AccountView, Basis, Book, ClientKey, Instrument, InstrumentId, Intent, Lots, MarginLevel, Marks, Measure, OrderReport,
-    ParentId, ParentSpec, Px, Qty, Stamp, StopLevel, StreamHealth, StreamKind, Usd, Venue, VenueOrderId,
+    ParentId, ParentSpec, ProfitMark, Px, Qty, Stamp, StopLevel, StreamHealth, StreamKind, Usd, Venue, VenueOrderId,
 };
+use risk::drawdown::Velocity;
 
 use crate::limits::Limits;
 use crate::money::Money;
@@ -21,8 +22,12 @@ use crate::status::{AccountStatus, GuardStatus, MarketView};
 /// not ready and knows nothing, so it clears nothing.
 #[derive(Debug)]
 pub struct Guard {
-    limits: Limits,
+    pub(crate) limits: Limits,
     pub(crate) projection: Projection,
+    /// The newest profit and when it was told (C16).
+    pub(crate) profit: Option<(Stamp, ProfitMark)>,
+    /// How profit moved of late (C52).
+    pub(crate) velocity: Velocity,
 }
 
 /// Halving this often reaches one lot from any size.
@@ -32,7 +37,7 @@ impl Guard {
     /// A guard that knows nothing yet.
     #[must_use]
     pub fn new(limits: Limits) -> Guard {
-        Guard { limits, projection: Projection::new() }
+        Guard { limits, projection: Projection::new(), profit: None, velocity: Velocity::default() }
     }
 
     /// The limits in force.

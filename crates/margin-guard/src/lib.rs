@@ -9,11 +9,16 @@
 //! It deliberately does not know venues, sockets, clocks, schedules or why an order is wanted. Missing or stale data
 //! refuses what could grow a position and never what only shrinks one. Start with [`Guard::clear`], then `rules`.
 
+mod assess;
 mod bucket;
+mod care;
+mod groups;
 mod guard;
 mod limits;
 mod line;
 mod money;
+mod oracle;
+mod pace;
 mod projection;
 mod proof;
 mod refusal;
@@ -22,13 +27,15 @@ mod status;
 #[cfg(test)]
 mod world;
 
+pub use assess::{Assessment, Repeating};
 pub use guard::Guard;
 pub use limits::{
-    Answer, Aspect, Buffer, Cover, Drawdown, Funding, Group, Limits, Liquidation, Oracle, RawAnswer, RawBuffer, RawCover,
-    RawDrawdown, RawFunding, RawGroup, RawLimits, RawLiquidation, RawMarketLimits, RawNumber, RawOracle, RawRejects, RawRepeat,
-    RawScenario, RawSizing, RawTrust, Rejects, Repeat, SCENARIOS_MAX, Scenario, Scorecard, Sizing, Tier, Trust,
+    Buffer, Cover, Drawdown, Funding, Group, Limits, Liquidation, Oracle, RawAnswer, RawBuffer, RawCover, RawDrawdown,
+    RawFunding, RawGroup, RawLimits, RawLiquidation, RawMarketLimits, RawNumber, RawOracle, RawRejects, RawRepeat, RawScenario,
+    RawSizing, RawTrust, Rejects, Repeat, SCENARIOS_MAX, Scenario, Sizing, Tier, Trust,
 };
 pub use line::{AccountLine, PositionLine, ScenarioLine};
+pub use oracle::OracleTrouble;
 pub use projection::{Drift, Projection, Totals};
 pub use proof::{Cleared, ReleaseError, Released, release};
 pub use refusal::{Datum, Refusal, Scope};

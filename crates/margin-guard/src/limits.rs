@@ -3,6 +3,7 @@
 mod faults;
 mod group;
 mod number;
+mod params;
 mod raw;
 mod scenario;
 mod scorecard;
@@ -23,7 +24,7 @@ pub use group::{Group, RawGroup};
 pub use number::RawNumber;
 pub use raw::{RawLimits, RawMarketLimits};
 pub use scenario::{RawScenario, SCENARIOS_MAX, Scenario};
-pub use scorecard::{Answer, Aspect, RawAnswer, Scorecard};
+pub use scorecard::RawAnswer;
 pub use sections::{
     Buffer, Cover, Drawdown, Funding, Liquidation, Oracle, RawBuffer, RawCover, RawDrawdown, RawFunding, RawLiquidation,
     RawOracle, RawRejects, RawRepeat, RawSizing, RawTrust, Rejects, Repeat, Sizing, Tier, Trust,
@@ -77,7 +78,9 @@ pub struct Limits {
     repeat: Repeat,
     rejects: Rejects,
     trust: Trust,
-    scorecards: BTreeMap<Venue, Scorecard>,
+    scorecards: BTreeMap<Venue, risk::scorecard::Scorecard>,
+    /// As written, for [`Limits::text`].
+    answers: BTreeMap<String, scorecard::RawCard>,
     id: u64,
     text: String,
 }
@@ -149,6 +152,7 @@ impl Limits {
                 f.add(field, burst.to_string(), "large enough that one order is allowed beside both reserves");
             }
         }
+        let trust = Trust::read(f, &raw.trust);
         let groups = group::read(f, &raw.group, &allow);
         let scenarios = scenario::read(f, &raw.scenario, &allow, &groups);
         let limits = Limits {
@@ -187,8 +191,9 @@ impl Limits {
             oracle: Oracle::read(f, &raw.oracle),
             repeat: Repeat::read(f, &raw.repeat),
             rejects: Rejects::read(f, &raw.rejects),
-            trust: Trust::read(f, &raw.trust),
-            scorecards: scorecard::read(f, &raw.scorecard, today),
+            scorecards: scorecard::read(f, &raw.scorecard, trust.review_days, today),
+            answers: raw.scorecard.clone(),
+            trust,
             id: 0,
             text: String::new(),
         };
@@ -289,6 +294,13 @@ impl Limits {
         &self.groups
     }
 
+    /// Which of [`Limits::groups`] a market belongs to. One that is not allowed, and may still be held, counts with those that
+    /// nobody has told apart.
+    pub(crate) fn group_of(&self, instrument: InstrumentId) -> Option<usize> {
+        let member = self.groups.iter().position(|g| g.markets.contains(&instrument));
+        member.or_else(|| self.groups.iter().position(|g| g.name == group::REST))
+    }
+
     /// When an oracle is not believed.
     #[must_use]
     pub const fn oracle(&self) -> &Oracle {
@@ -311,13 +323,6 @@ impl Limits {
     #[must_use]
     pub const fn trust(&self) -> &Trust {
         &self.trust
-    }
-
-    /// What is known of a venue; nothing, if nothing was written.
-    #[must_use]
-    pub fn scorecard(&self, venue: Venue) -> &Scorecard {
-        static NOTHING: Scorecard = Scorecard::nothing();
-        self.scorecards.get(&venue).unwrap_or(&NOTHING)
     }
 
     pub(crate) fn caps(&self, instrument: InstrumentId) -> &Caps {
@@ -367,7 +372,7 @@ impl Limits {
             repeat: self.repeat.written(),
             rejects: self.rejects.written(),
             trust: self.trust.written(),
-            scorecard: self.scorecards.iter().map(|(venue, card)| (venue.to_string(), card.written())).collect(),
+            scorecard: self.answers.clone(),
             market: self
                 .market
                 .iter()

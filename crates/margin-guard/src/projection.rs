@@ -16,8 +16,11 @@ use domain::{
 use serde::Serialize;
 
 use crate::bucket::Bucket;
+use crate::care::{MarketCare, PortfolioCare};
+use crate::groups::{Beta, GroupSums, Weighted};
 use crate::limits::{Caps, Limits, VENUES};
 use crate::money::{Money, Tiers, unit_of};
+use crate::pace::{RejectWatch, RepeatWatch};
 
 /// What one market adds to its venue's totals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,6 +139,11 @@ pub(crate) struct Market {
     pub(crate) sells: Ladder,
     pub(crate) open: u32,
     pub(crate) recent: Recent,
+    pub(crate) care: MarketCare,
+    /// Which of `Limits::groups` it belongs to, and what it adds to that group.
+    pub(crate) group: Option<usize>,
+    pub(crate) beta: Beta,
+    pub(crate) weighted: Weighted,
     pub(crate) now: Contribution,
     /// Under which time the market stands in its venue's `mark_times`.
     timed: Option<u64>,
@@ -246,6 +254,8 @@ pub(crate) struct Parent {
     live: u32,
     pub(crate) ended: bool,
     pub(crate) messages: Bucket,
+    pub(crate) rejects: RejectWatch,
+    pub(crate) repeat: RepeatWatch,
     seen: Seen,
 }
 
@@ -339,6 +349,9 @@ pub struct Projection {
     pub(crate) parents: BTreeMap<ParentId, Parent>,
     /// Admissions of the last hour, oldest first.
     admitted: VecDeque<Admission>,
+    /// Sums of each group, in the order of `Limits::groups`.
+    pub(crate) groups: Vec<GroupSums>,
+    pub(crate) care: PortfolioCare,
     pub(crate) stop: StopLevel,
     pub(crate) ready: bool,
 }
@@ -370,6 +383,8 @@ impl Projection {
             foreign: BTreeMap::new(),
             parents: BTreeMap::new(),
             admitted: VecDeque::new(),
+            groups: Vec::new(),
+            care: PortfolioCare::default(),
             stop: StopLevel::Run,
             ready: false,
         }
@@ -401,6 +416,7 @@ impl Projection {
             return slot;
         }
         let slot = self.markets.len();
+        self.groups.resize(limits.groups().len(), GroupSums::default());
         self.index.insert(id, slot);
         self.markets.push(Market {
             id,
@@ -419,6 +435,10 @@ impl Projection {
             sells: Ladder::default(),
             open: 0,
             recent: Recent::default(),
+            care: MarketCare::default(),
+            group: limits.group_of(id),
+            beta: Beta::of(None),
+            weighted: Weighted::default(),
             now: Contribution::default(),
             timed: None,
         });
@@ -452,14 +472,19 @@ impl Projection {
         let slot = self.open_slot(limits, marks.instrument);
         // F40: nothing follows from a price that is none
         if is_price(marks.mark) && is_price(marks.oracle) {
-            self.markets[slot].marks = Some(*marks);
+            let market = &mut self.markets[slot];
+            let mid_x2 = market.book.filter(|book| marks.at.since(book.at) <= market.caps.book_age).and_then(|book| book.mid_x2);
+            market.care.oracle.observe(limits, marks, mid_x2);
+            market.marks = Some(*marks);
             self.refresh(slot);
         }
     }
 
     pub(crate) fn observe_measure(&mut self, limits: &Limits, measure: &Measure) {
         let slot = self.open_slot(limits, measure.instrument);
-        self.markets[slot].measure = Some(*measure);
+        let market = &mut self.markets[slot];
+        market.measure = Some(*measure);
+        market.beta = Beta::of(market.measure.as_ref());
         self.refresh(slot);
     }
 
@@ -551,6 +576,11 @@ impl Projection {
         let market = &mut self.markets[slot];
         let before = std::mem::replace(&mut market.now, after);
         let time = market.marks.map(|m| m.at.mono);
+        if let Some(sums) = market.group.and_then(|group| self.groups.get_mut(group)) {
+            let weighted = market.weigh(&after);
+            *sums = sums.moved(&market.weighted, &weighted);
+            market.weighted = weighted;
+        }
         let venue = &mut self.venues[venue_slot(market.id.venue())];
         venue.gross = venue.gross.plus(after.gross).minus(before.gross);
         venue.maintenance = venue.maintenance.plus(after.maintenance).minus(before.maintenance);
@@ -656,7 +686,9 @@ impl Projection {
         self.apply(slot, after);
         self.markets[slot].recent.note(limits, at, child);
         self.venue_mut(child.instrument.venue()).messages.spend(at, limits.venue_rate);
-        self.count_child(intent, child.qty).messages.spend(at, limits.parent_rate);
+        let parent = self.count_child(intent, child.qty);
+        parent.messages.spend(at, limits.parent_rate);
+        parent.repeat.sent(limits.repeat(), at, child.px);
     }
 
     fn count_order(&mut self, slot: usize, intent: &Intent, remaining: Qty) {
@@ -696,6 +728,9 @@ impl Projection {
         if let Some(parent) = self.parents.get_mut(&key.parent()) {
             parent.filled += qty;
             parent.working = parent.working.minus(taken);
+            if qty > Qty::ZERO {
+                parent.repeat.filled();
+            }
         }
     }
 
@@ -834,6 +869,15 @@ impl Market {
     /// Rules, margin and mark, if all are known.
     fn valuation(&self) -> Option<(&Rules, &Tiers, Px)> {
         Some((self.rules.as_ref()?, &self.table.as_ref()?.1, self.marks.as_ref()?.mark))
+    }
+
+    /// What `contribution` of this market adds to its group; nothing while it cannot be valued, which stops increases by itself.
+    pub(crate) fn weigh(&self, contribution: &Contribution) -> Weighted {
+        let Some((rules, _, mark)) = self.valuation().filter(|_| contribution.exposed && !contribution.blind) else {
+            return Weighted::default();
+        };
+        let value = |lots: i64| Money::value(mark.0, lots, rules.unit);
+        Weighted::of(self.beta, value(contribution.long), value(contribution.short), contribution.gross)
     }
 
     /// What the market would contribute with one more order: its present contribution, moved by the order alone.

@@ -43,6 +43,10 @@ pub enum Datum {
     Instrument,
     /// The offset between the venue's clock and ours.
     ClockOffset,
+    /// Profit and loss, by which drawdown is reckoned.
+    Profit,
+    /// The allowed size, worked out about once a second.
+    Size,
 }
 
 impl std::fmt::Display for Datum {
@@ -55,6 +59,8 @@ impl std::fmt::Display for Datum {
             Datum::Position => "position",
             Datum::Instrument => "market rules",
             Datum::ClockOffset => "clock offset",
+            Datum::Profit => "profit and loss",
+            Datum::Size => "allowed size",
         })
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::group::RawGroup;
 use super::number::RawNumber;
 use super::scenario::RawScenario;
-use super::scorecard::RawAnswer;
+use super::scorecard::RawCard;
 use super::sections::{
     RawBuffer, RawCover, RawDrawdown, RawFunding, RawLiquidation, RawOracle, RawRejects, RawRepeat, RawSizing, RawTrust,
 };
@@ -112,7 +112,7 @@ pub struct RawLimits {
     pub trust: RawTrust,
     /// What is known of each venue, by its name and by aspect.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub scorecard: BTreeMap<String, BTreeMap<String, RawAnswer>>,
+    pub scorecard: BTreeMap<String, RawCard>,
     /// What differs per market, keyed as in `allow`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub market: BTreeMap<String, RawMarketLimits>,

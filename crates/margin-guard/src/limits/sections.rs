@@ -66,7 +66,7 @@ section! {
         /// Part of the Layer-2 allocation that one instrument may use.
         share_instrument: Ratio = "0.50", "0.000001", "1";
         /// Most positions at one venue, as a share of the total equity, before its trust scales it (§1.9).
-        share_venue: Ratio = "0.40", "0.000001", "10";
+        share_venue: Ratio = "0.40", "0.000001", "100";
         /// How far leverage may go: base, select or high.
         tier: Tier = "base", "base", "high";
         /// Leverage within the tier: at most 3 in base, 5 in select, 10 in high.
@@ -80,17 +80,17 @@ section! {
         /// Greatest volatility adjuster: above 1 only if written.
         v_max: Ratio = "1.0", "0.01", "3";
         /// Planned holding time in hours, over which the loss budget is reckoned.
-        holding_hours: Ratio = "24", "0.01", "8760";
+        holding_hours: u32 = "24", "1", "8760";
         /// How many standard deviations of a move the loss budget must bear.
-        k_loss: Ratio = "2.33", "0", "10";
+        k_loss: Ratio = "2.33", "0.000001", "10";
         /// Multiple of the book's slippage that leaving is expected to cost.
-        k_slippage: Ratio = "3", "0", "100";
+        k_slippage: Ratio = "3", "1", "100";
         /// Taker fee, as a share of notional.
         fee_rate: Ratio = "0.00045", "0", "0.05";
         /// Largest position as a share of the book's visible depth.
         depth_share: Ratio = "0.25", "0.000001", "1000000";
         /// Distance from the mid, in basis points, within which depth counts.
-        depth_bps: Ratio = "25", "1", "10000";
+        depth_bps: u32 = "25", "1", "10000";
     }
 }
 
@@ -117,7 +117,7 @@ section! {
         multiplier_unknown: Ratio = "2", "1", "100";
         /// Hours of history below which it is too little.
         hours_min: u32 = "168", "1", "8760";
-        /// Settled intervals without a newer one after which the data is stale and nothing may grow.
+        /// Settled intervals, of an hour each, without a newer one after which the data is stale and nothing may grow.
         intervals_stale: u32 = "3", "1", "1000";
     }
 }
@@ -158,11 +158,11 @@ section! {
         /// Fat-tail multiple of the Gaussian excursion.
         tail: Ratio = "1.6", "0", "10";
         /// Minutes until the account can be left or refilled, retries included.
-        exit_minutes: Ratio = "20", "1", "100000";
+        exit_minutes: u32 = "20", "1", "100000";
         /// Multiple of the buffer while an answer of the venue's scorecard is unknown.
         unknown_factor: Ratio = "1.5", "1", "10";
         /// Least hours that free collateral must last on volatility and funding.
-        runway_hours_min: Ratio = "4", "0", "8760";
+        runway_hours_min: Ratio = "1", "0", "8760";
     }
 }
 

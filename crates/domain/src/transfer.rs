@@ -491,6 +491,8 @@ pub struct Transfer {
     pub attempts: Vec<Attempt>,
     /// Where it is.
     pub state: TransferState,
+    /// What gas cost, once that is final; nothing was or will be spent beyond it.
+    pub gas: Option<Wei>,
     /// What the venue credited.
     pub credited: Option<Usd>,
     /// Why it is overdue.
@@ -552,7 +554,7 @@ impl Transfer {
     #[must_use]
     pub fn new(intent: TransferIntent, at: Stamp) -> Transfer {
         let (attempts, state) = (Vec::new(), TransferState::Intended);
-        Transfer { intent, at, attempts, state, credited: None, overdue: None, since: at }
+        Transfer { intent, at, attempts, state, gas: None, credited: None, overdue: None, since: at }
     }
 
     /// Whether its wallet's nonce, or its action at the venue, is still open.
@@ -597,6 +599,9 @@ impl Transfer {
         }
         if let TransferEvent::Credited { amount, .. } = event {
             self.credited = Some(*amount);
+        }
+        if let TransferEvent::Final(found) = event {
+            self.gas = Some(found.gas_cost);
         }
         if let TransferEvent::Overdue { why } = event {
             self.overdue = Some(why.clone());

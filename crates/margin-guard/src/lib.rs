@@ -6,6 +6,8 @@
 //! durable and turns them into [`Released`], the only thing that a connector's order port takes. Neither can be made
 //! outside this crate.
 //!
+//! [`Treasury`] does the same for transfers: budgets, destinations, one open nonce; [`ReleasedTransfer`] is what a wallet takes.
+//!
 //! It deliberately does not know venues, sockets, clocks, schedules or why an order is wanted. Missing or stale data
 //! refuses what could grow a position and never what only shrinks one. Start with [`Guard::clear`], then `rules`.
 
@@ -24,6 +26,7 @@ mod proof;
 mod refusal;
 mod rules;
 mod status;
+mod transfer;
 #[cfg(test)]
 mod world;
 
@@ -37,6 +40,10 @@ pub use limits::{
 pub use line::{AccountLine, PositionLine, ScenarioLine};
 pub use oracle::OracleTrouble;
 pub use projection::{Drift, Projection, Totals};
-pub use proof::{Cleared, ReleaseError, Released, release};
+pub use proof::{Cleared, ReleaseError, Released, release, release_all};
 pub use refusal::{Datum, Refusal, Scope};
 pub use status::{AccountStatus, GuardStatus, MarketView};
+pub use transfer::{
+    Budgets, ClearedTransfer, Destination, DestinationKind, RawDestination, RawTreasury, RawWallet, ReleasedTransfer, Spent,
+    TransferRefusal, TransferStep, Treasury, TreasuryFault, TreasuryLimits, WalletLimits, raised,
+};

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use domain::{Basis, ClientKey, Entry, Intent, Receipt, Stamped, WriteAhead};
 
+use crate::transfer::{self, ClearedTransfer, ReleasedTransfer};
+
 /// An order inside the load line, and the numbers that say so. Its margin is reserved.
 ///
 /// Only [`crate::Guard::clear`] makes one. It cannot be cloned, copied, defaulted, converted or read from bytes, so one
@@ -119,11 +121,26 @@ pub async fn release<W: WriteAhead>(
     entries: Vec<Stamped>,
     log: &W,
 ) -> Result<Vec<Released>, ReleaseError<W::Error>> {
-    if let Some(fault) = mismatch(&cleared, &entries) {
+    release_all(cleared, Vec::new(), entries, log).await.map(|(orders, _)| orders)
+}
+
+/// [`release`] for a step that also moves collateral: one group, one receipt. `entries` contain exactly one record per cleared
+/// transfer, with the same event, and no other of the events that need a verdict.
+///
+/// # Errors
+/// As for [`release`]. Transfers that were not released are used up as well; the treasury keeps their reservations.
+pub async fn release_all<W: WriteAhead>(
+    cleared: Vec<Cleared>,
+    transfers: Vec<ClearedTransfer>,
+    entries: Vec<Stamped>,
+    log: &W,
+) -> Result<(Vec<Released>, Vec<ReleasedTransfer>), ReleaseError<W::Error>> {
+    let fault = mismatch(&cleared, &entries).or_else(|| transfer::mismatch(&transfers, &entries));
+    if let Some(fault) = fault {
         return Err(ReleaseError::Mismatch { fault, intents: used_up(cleared) });
     }
     if entries.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     let count = entries.len();
     let receipt = match log.append(entries).await {
@@ -134,7 +151,8 @@ pub async fn release<W: WriteAhead>(
     if confirmed != u64::try_from(count).ok() {
         return Err(ReleaseError::Receipt { receipt, entries: count, intents: used_up(cleared) });
     }
-    Ok(cleared.into_iter().map(|c| Released { intent: c.intent, receipt }).collect())
+    let orders = cleared.into_iter().map(|c| Released { intent: c.intent, receipt }).collect();
+    Ok((orders, transfers.into_iter().map(|c| c.stamp(receipt)).collect()))
 }
 
 fn used_up(cleared: Vec<Cleared>) -> Vec<Intent> {

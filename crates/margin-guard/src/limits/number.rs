@@ -23,6 +23,11 @@ impl RawNumber {
     pub fn new(text: impl Into<String>) -> RawNumber {
         RawNumber { text: text.into(), float: false }
     }
+
+    /// Whether it was written as a float, which is not exact.
+    pub(crate) const fn is_float(&self) -> bool {
+        self.float
+    }
 }
 
 impl From<&str> for RawNumber {

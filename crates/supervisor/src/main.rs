@@ -18,6 +18,7 @@ mod embedded;
 mod gate;
 mod live;
 mod published;
+mod show;
 mod tasks;
 mod venue;
 mod wall;

@@ -102,7 +102,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     if let Some(Task::Tape { action }) = &cli.command {
         return tasks::tape(action);
     }
-    let config = config::load(cli.config.as_deref(), &cli.set, std::env::vars()).map_err(|e| Failure::new(exit::CONFIG, &e))?;
+    let config = config::load(cli.config.as_deref(), &cli.set, std::env::vars(), wall::today())
+        .map_err(|e| Failure::new(exit::CONFIG, &e))?;
     match cli.command {
         None => boot::run(config, &cli::RunArgs { plan: true, exit_when_done: true, json: false }, &cli.set, cli.config).await,
         Some(Task::Run(args)) => boot::run(config, &args, &cli.set, cli.config).await,

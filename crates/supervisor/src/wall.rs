@@ -52,6 +52,12 @@ fn raise(cell: &AtomicU64, value: u64, step: u64) -> u64 {
     value.max(before.unwrap_or(value).saturating_add(step))
 }
 
+/// The UTC day, counted from 1970-01-01.
+#[must_use]
+pub fn today() -> u32 {
+    u32::try_from(wall_ms() / 86_400_000).unwrap_or(u32::MAX)
+}
+
 fn boot_ns() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     u64::try_from(now.tv_sec).unwrap_or(0).saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))

@@ -186,15 +186,15 @@ fn duration(low: u64, high: u64) -> impl Fn(&str) -> Option<u64> {
 const BOOL: &[(&str, bool)] = &[("true", true), ("false", false)];
 
 impl Checked {
-    /// Checks `raw`. Relative paths are relative to `base`, the folder of the file.
+    /// Checks `raw` on the UTC day `today`. Relative paths are relative to `base`, the folder of the file.
     ///
     /// # Errors
     /// Every fault.
-    pub fn check(raw: Raw, base: &Path) -> Result<Checked, Vec<SpecFault>> {
+    pub fn check(raw: Raw, base: &Path, today: u32) -> Result<Checked, Vec<SpecFault>> {
         let mut faults = Faults(Vec::new());
         faults.unknown("", &raw.unknown);
         faults.unknown("venue", &raw.venue.unknown);
-        let guard = Limits::check(raw.guard.clone()).map_err(|more| faults.0.extend(more)).ok();
+        let guard = Limits::check_on(raw.guard.clone(), today).map_err(|more| faults.0.extend(more)).ok();
         let daemon = check_daemon(&mut faults, &raw.daemon, base);
         let paper = check_paper(&mut faults, &raw.paper, base);
         let venue = match &raw.venue.hyperliquid {

@@ -59,7 +59,8 @@ pub enum ConfigError {
     },
 }
 
-/// Reads and checks the configuration. `environment` is given, so that tests need not touch the process's own.
+/// Reads and checks the configuration on the UTC day `today`, counted from 1970-01-01: nothing can have been reviewed later.
+/// `environment` is given, so that tests need not touch the process's own.
 ///
 /// # Errors
 /// See [`ConfigError`]; all faults of a readable file are reported together.
@@ -67,6 +68,7 @@ pub fn load(
     file: Option<&Path>,
     set: &[String],
     environment: impl IntoIterator<Item = (String, String)>,
+    today: u32,
 ) -> Result<Checked, ConfigError> {
     let path = match file {
         Some(path) => path.to_owned(),
@@ -92,7 +94,7 @@ pub fn load(
     let tree: serde_json::Value = merged.try_deserialize().map_err(|e| unreadable(e.to_string()))?;
     let base = path.parent().unwrap_or(Path::new(".")).to_owned();
     let (raw, mut faults) = Raw::read(tree);
-    match Checked::check(raw, &base) {
+    match Checked::check(raw, &base, today) {
         Ok(checked) if faults.is_empty() => Ok(checked),
         outcome => {
             faults.extend(outcome.err().unwrap_or_default());

@@ -9,6 +9,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+/// 2026-10-01.
+const TODAY: u32 = 20_727;
+
 const EXTERNAL: &str = r#"
 [venue.hyperliquid]
 mode = "external"
@@ -53,7 +56,7 @@ fn folder(text: &str) -> (TempDir, PathBuf) {
 fn read_with(text: &str, set: &[&str], environment: &[(&str, &str)]) -> Result<Checked, ConfigError> {
     let (_dir, file) = folder(text);
     let set: Vec<String> = set.iter().map(ToString::to_string).collect();
-    load(Some(&file), &set, environment.iter().map(|(k, v)| (k.to_string(), v.to_string())))
+    load(Some(&file), &set, environment.iter().map(|(k, v)| (k.to_string(), v.to_string())), TODAY)
 }
 
 fn read(text: &str) -> Checked {
@@ -86,7 +89,7 @@ fn repository() -> PathBuf {
 
 #[test]
 fn the_shipped_demo_is_without_faults_and_says_what_it_does() {
-    let checked = load(Some(&repository().join(DEFAULT_FILE)), &[], []).unwrap_or_else(|e| panic!("{e}"));
+    let checked = load(Some(&repository().join(DEFAULT_FILE)), &[], [], TODAY).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(checked.endpoint, Endpoint::Embedded);
     assert!((2..=3).contains(&checked.plan.len()));
     let text = checked.describe();
@@ -97,7 +100,7 @@ fn the_shipped_demo_is_without_faults_and_says_what_it_does() {
 
 #[test]
 fn the_shipped_example_lacks_exactly_what_its_reader_must_fill_in() {
-    let outcome = load(Some(&repository().join("config/hyperliquid-testnet.example.toml")), &[], []);
+    let outcome = load(Some(&repository().join("config/hyperliquid-testnet.example.toml")), &[], [], TODAY);
     assert_eq!(
         faults(outcome),
         [
@@ -126,7 +129,7 @@ fn file_then_environment_then_flags() {
 #[test]
 fn defaults_are_safe_and_paths_are_relative_to_the_file() {
     let (dir, file) = folder(EXTERNAL);
-    let checked = load(Some(&file), &[], []).unwrap_or_else(|e| panic!("{e}"));
+    let checked = load(Some(&file), &[], [], TODAY).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!((checked.expires_after_ms, checked.reconcile_every, checked.unknown_max), (10_000, Span::secs(15), 3));
     assert_eq!(checked.foreign, desk::ForeignPolicy::Freeze);
     assert!(checked.state_dir.starts_with(dir.path()) && checked.socket.starts_with(&checked.state_dir));
@@ -291,7 +294,7 @@ fn what_is_no_configuration_at_all_is_said_so_f95_f97() {
         }
     }
     let (dir, _) = folder("");
-    assert!(matches!(load(Some(&dir.path().join("gone.toml")), &[], []), Err(ConfigError::Unreadable { .. })));
+    assert!(matches!(load(Some(&dir.path().join("gone.toml")), &[], [], TODAY), Err(ConfigError::Unreadable { .. })));
     assert!(matches!(read_with(EXTERNAL, &["daemon.seed"], &[]), Err(ConfigError::Unreadable { .. })));
     assert!(!faults(read_with("", &[], &[])).is_empty(), "an empty file trades nothing");
 }
@@ -300,7 +303,7 @@ fn what_is_no_configuration_at_all_is_said_so_f95_f97() {
 fn a_file_that_everyone_may_write_is_refused_f99() {
     let (_dir, file) = folder(EXTERNAL);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
-    let said = load(Some(&file), &[], []).unwrap_err().to_string();
+    let said = load(Some(&file), &[], [], TODAY).unwrap_err().to_string();
     assert!(said.contains("666") && said.contains("chmod o-w"), "{said}");
 }
 
@@ -463,4 +466,109 @@ fn fields_of_another_schedule_are_refused_not_ignored() {
         let found = plan_to_spec(&raw, &btc()).unwrap_err();
         assert_eq!(found.iter().map(|f| f.field.as_str()).collect::<Vec<_>>(), [*field], "{found:?}");
     }
+}
+
+/// Every leaf of `tree` as `path` and value.
+fn leaves(path: &str, tree: &serde_json::Value, out: &mut Vec<(String, String)>) {
+    match tree {
+        serde_json::Value::Object(keys) => keys.iter().for_each(|(key, below)| leaves(&format!("{path}/{key}"), below, out)),
+        leaf => out.push((path.to_owned(), leaf.as_str().map_or_else(|| leaf.to_string(), str::to_owned))),
+    }
+}
+
+#[test]
+fn the_shipped_file_shows_every_key_of_the_guard_with_its_default() {
+    let of = |limits: &margin_guard::Limits| {
+        let mut all = Vec::new();
+        leaves("", &serde_json::from_str(limits.text()).unwrap(), &mut all);
+        all
+    };
+    let shipped = load(Some(&repository().join(DEFAULT_FILE)), &[], [], TODAY).unwrap_or_else(|e| panic!("{e}"));
+    let raw = margin_guard::RawLimits { allow: shipped.limits.allowed().map(|id| id.to_string()).collect(), ..Default::default() };
+    let (shipped, default) = (of(&shipped.limits), of(&margin_guard::Limits::check(raw).unwrap()));
+    let differing: Vec<_> = shipped.iter().filter(|leaf| !default.contains(leaf)).map(|(path, _)| path.as_str()).collect();
+    // those the file itself declares to be the demo's choice
+    let declared = ["/group/crypto/gross_max", "/group/crypto/markets", "/group/crypto/net_max", "/parents_per_hour_max_usd"];
+    assert_eq!(differing, declared);
+    let text = fs::read_to_string(repository().join(DEFAULT_FILE)).unwrap();
+    for (path, _) in default.iter().filter(|(path, _)| !path.starts_with("/scorecard/dydx") && !path.starts_with("/group/all")) {
+        let key = path.rsplit('/').find(|key| !["value", "evidence", "reviewed", "*", "BTC"].contains(key)).unwrap();
+        assert!(text.lines().any(|line| line.starts_with(&format!("{key} = "))), "{path} is not in the file");
+    }
+}
+
+#[test]
+fn bad_input_of_the_load_line_is_listed_at_once_with_path_and_value() {
+    let text = format!(
+        r#"{EMBEDDED}
+[guard.sizing]
+tier = "wild"
+tier_leverage = "3.5"
+alloc_l2 = 0.3
+v_mim = "0.2"
+[guard.cover]
+kill = "2.5"
+[guard.drawdown]
+day = "-0.03"
+peak = "0.01"
+[guard.scenario.crash]
+shock = {{ "*" = "0.2", "hyperliquid:DOGE" = "-0.5" }}
+[guard.scenario.quake]
+shock = {{ BTC = "-0.1" }}
+[guard.group.memes]
+markets = ["hyperliquid:DOGE"]
+[guard.market."hyperliquid:ETH"]
+tier = "base"
+[guard.oracle]
+age_max_ms = "soon"
+[guard.scorecard.hyperliquid]
+settlement = {{ value = "0.9", evidence = "explorer" }}
+exit = {{ value = "0.5", evidence = "drill", reviewed = "2026-10-02" }}
+insurance = {{ value = "7", evidence = "fund page", reviewed = "2026-09-30" }}
+oracle = {{ value = "1", reviewed = "2026-09-30" }}
+mood = {{ value = "unknown" }}
+[guard.scorecard.moonbase]
+exit = {{ value = "unknown" }}
+[guard.buffer]
+tail = ["1.6"]
+"#
+    );
+    let found = faults(read_with(&text, &[], &[]));
+    for wanted in [
+        "guard.sizing.tier = wild",
+        "guard.sizing.tier_leverage = 3.5",
+        "guard.sizing.alloc_l2 = 0.3",
+        "guard.sizing.v_mim = 0.2",
+        "guard.cover.reduce = 2",
+        "guard.drawdown.day = -0.03",
+        "guard.drawdown.peak = 0.01",
+        "guard.scenario.crash.shock.\"*\" = 0.2",
+        "guard.scenario.crash.shock.\"hyperliquid:DOGE\" = hyperliquid:DOGE",
+        "guard.scenario.quake.kind = (nothing)",
+        "guard.scenario.quake.shock = no \"*\"",
+        "guard.group.memes.markets[0] = hyperliquid:DOGE",
+        "guard.market.\"hyperliquid:ETH\" = hyperliquid:ETH",
+        "guard.oracle.age_max_ms = soon",
+        "guard.scorecard.hyperliquid.settlement.reviewed = (nothing)",
+        "guard.scorecard.hyperliquid.exit.reviewed = 2026-10-02",
+        "guard.scorecard.hyperliquid.insurance.value = 7",
+        "guard.scorecard.hyperliquid.oracle.evidence = (nothing)",
+        "guard.scorecard.hyperliquid.mood = mood",
+        "guard.scorecard.moonbase = moonbase",
+        "guard.buffer.tail = (a list)",
+    ] {
+        assert!(found.iter().any(|f| f == wanted), "{wanted} is not among\n{}", found.join("\n"));
+    }
+    assert_eq!(found.len(), 21, "and nothing else:\n{}", found.join("\n"));
+}
+
+#[test]
+fn the_scorecard_of_yesterday_is_read_and_a_section_of_the_guard_can_be_set_from_outside() {
+    let text = format!(
+        "{EMBEDDED}[guard.scorecard.hyperliquid]\nexit = {{ value = \"0.5\", evidence = \"drill\", reviewed = \"2026-09-30\" }}"
+    );
+    let checked = read_with(&text, &["guard.cover.watch=5"], &[("PLIMSOLL__GUARD__SIZING__TIER_LEVERAGE", "2")]);
+    let limits = checked.unwrap_or_else(|e| panic!("{e}")).limits;
+    assert_eq!(limits.scorecard(Venue::Hyperliquid).answers.len(), 1);
+    assert_eq!((limits.cover().watch.to_string(), limits.sizing().tier_leverage.to_string()), ("5".into(), "2".into()));
 }

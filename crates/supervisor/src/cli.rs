@@ -104,6 +104,14 @@ pub enum Task {
         #[arg(long)]
         parent: Option<u32>,
     },
+    /// Tell why an order was cleared or refused, and what became of it, from the journal alone; needs no running daemon.
+    Explain {
+        /// A client key (0x…), PARENT/CHILD such as P7/3, a parent such as P7, or the venue's number such as oid:123.
+        order: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Replay the journal and check its invariants; needs no running daemon.
     Audit {
         /// As JSON.

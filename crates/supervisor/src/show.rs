@@ -2,11 +2,12 @@
 //!
 //! Nothing here depends on colour, and no line is wider than asked for as long as that is at least [`WIDTH_MIN`].
 
+pub mod explain;
 pub mod hull;
 
 use std::io::IsTerminal;
 
-use domain::{Ratio, Usd};
+use domain::{MarginLevel, Ratio, Usd};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 /// Narrower than this, figures and their names do not stand side by side; lines are then longer than the terminal.
@@ -122,6 +123,18 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The word for a margin level that the configuration uses.
+#[must_use]
+pub const fn level_word(level: MarginLevel) -> &'static str {
+    match level {
+        MarginLevel::Ok => "ok",
+        MarginLevel::Watch => "watch",
+        MarginLevel::TopUp => "top up",
+        MarginLevel::Reduce => "reduce",
+        MarginLevel::Kill => "kill",
+    }
 }
 
 #[cfg(test)]

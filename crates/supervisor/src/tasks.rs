@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use domain::{CommandReply, Instrument, ParentChange, ParentSpec, Span, StopLevel, plain_decimal};
+use domain::{CommandReply, Entry, Instrument, ParentChange, ParentSpec, Span, Stamped, StopLevel, plain_decimal};
 use hyper::Method;
 
 use crate::api::{KillBody, ReasonBody};
@@ -14,7 +14,7 @@ use crate::cli::{Conformance, Level, SubmitArgs, TapeAction, Task};
 use crate::client::{ClientError, call};
 use crate::config::{Checked, RawParent};
 use crate::live::{Frame, Live};
-use crate::{Failure, boot, exit, published};
+use crate::{Failure, boot, exit, published, show};
 
 /// How often `watch` looks.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
@@ -61,6 +61,7 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
             say!("unfrozen");
         }
         Task::Report { json, parent } => boot::report(&journal_dir, json, parent)?,
+        Task::Explain { order, json } => explain(&journal_dir, &order, json)?,
         Task::Audit { json } => return audit(&journal_dir, json),
         Task::Export => export(&journal_dir)?,
         Task::Run(_) | Task::Paper(_) | Task::Conformance { .. } | Task::Tape { .. } => {}
@@ -172,6 +173,22 @@ const fn stop_level(level: Level) -> StopLevel {
         Level::Block => StopLevel::Block,
         Level::Cancel => StopLevel::Cancel,
     }
+}
+
+fn explain(journal_dir: &Path, order: &str, json: bool) -> Result<(), Failure> {
+    let asked = order.parse::<desk::Asked>().map_err(|e| Failure::new(1, &e))?;
+    let unusable = |e: &dyn std::error::Error| Failure::new(exit::JOURNAL_UNUSABLE, e);
+    let records = journal::export(journal_dir).map_err(|e| unusable(&e))?;
+    let entries: Vec<_> = records.map(|r| r.decode()).collect::<Result<_, _>>().map_err(|e| unusable(&e))?;
+    let told = desk::explain(&entries, &asked).map_err(|e| Failure::new(1, &e))?;
+    if json {
+        say!("{}", serde_json::to_string(&told).map_err(|e| Failure::other(e.to_string()))?);
+        return Ok(());
+    }
+    let instrument = |stamped: &Stamped| if let Entry::Instrument(i) = &stamped.entry { Some((i.id, i.clone())) } else { None };
+    let markets = entries.iter().filter_map(instrument).collect();
+    show::explain::explain(&told, &markets, show::width()).iter().for_each(|line| say!("{line}"));
+    Ok(())
 }
 
 fn audit(journal_dir: &Path, json: bool) -> Result<ExitCode, Failure> {

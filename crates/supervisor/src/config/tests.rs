@@ -484,7 +484,8 @@ fn the_shipped_file_shows_every_key_of_the_guard_with_its_default() {
         all
     };
     let shipped = load(Some(&repository().join(DEFAULT_FILE)), &[], [], TODAY).unwrap_or_else(|e| panic!("{e}"));
-    let raw = margin_guard::RawLimits { allow: shipped.limits.allowed().map(|id| id.to_string()).collect(), ..Default::default() };
+    let raw =
+        margin_guard::RawLimits { allow: shipped.limits.allowed().map(|id| id.to_string()).collect(), ..Default::default() };
     let (shipped, default) = (of(&shipped.limits), of(&margin_guard::Limits::check(raw).unwrap()));
     let differing: Vec<_> = shipped.iter().filter(|leaf| !default.contains(leaf)).map(|(path, _)| path.as_str()).collect();
     // those the file itself declares to be the demo's choice

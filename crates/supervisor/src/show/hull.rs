@@ -8,10 +8,10 @@ use rust_decimal::Decimal;
 
 /// Rows from the keel to the deck: the default marks, covers of 4, 3, 2 and 1.4, fall on rows of their own.
 const ROWS: u32 = 12;
-/// Columns of the hull inside its sides, where the line is wide enough.
-const BEAM_MAX: usize = 34;
-/// What words and figures beside the hull take.
-const LABEL: usize = 40;
+/// Columns between the sides: a narrower ship is a list of its marks instead, a wider one only takes room.
+const BEAM: std::ops::RangeInclusive<usize> = 10..=30;
+/// What stands around the beam: the margin, water on both sides, both sides of the hull, and room before the words.
+const AROUND: usize = 14;
 
 /// A line on the ship's side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Mark {
     pub name: String,
     /// Equity ÷ maintenance at which it does.
     pub cover: Ratio,
+    /// Whether it is the load line, beyond which no order may load the account.
+    pub load_line: bool,
 }
 
 /// How deep a ship lies, and where its marks are.
@@ -27,79 +29,100 @@ pub struct Mark {
 pub struct Draught {
     /// Equity ÷ maintenance; absent if there is no position, so that the ship is empty.
     pub now: Option<Ratio>,
-    /// The same in the worst scenario with every working order filled against us, and that scenario's name.
+    /// The same in the worst scenario, and that scenario's name.
     pub worst: Option<(String, Ratio)>,
-    /// Where its marks are.
+    /// Its marks.
     pub marks: Vec<Mark>,
 }
 
-/// Which row from the keel a cover reaches: 0 is empty, [`ROWS`] the deck. Rounded up, so that water never seems lower than it is.
+/// What is written beside a row.
+struct Label {
+    row: u32,
+    cover: Ratio,
+    name: String,
+}
+
+impl Label {
+    fn of(name: String, cover: Ratio) -> Label {
+        Label { row: row(cover), cover, name }
+    }
+
+    fn load(&self) -> String {
+        match Decimal::ONE_HUNDRED.checked_div(self.cover.decimal()) {
+            Some(load) if self.cover > Ratio::ZERO => format!("{:>5} %", super::grouped(load, 1)),
+            Some(_) | None => "  all  ".to_owned(),
+        }
+    }
+
+    fn alone(&self) -> String {
+        format!("{} {}, cover {}", self.load(), self.name, super::grouped(self.cover.decimal(), 2))
+    }
+
+    /// Several of one row, in short.
+    fn together(all: &[&Label]) -> String {
+        match all {
+            [] => String::new(),
+            [one] => one.alone(),
+            [first, ..] => {
+                let each = all.iter().map(|l| format!("{} ({})", l.name, super::grouped(l.cover.decimal(), 2)));
+                format!("{} {}", first.load(), each.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
+/// Which row from the keel a cover reaches: 0 is empty, [`ROWS`] the deck. Rounded up: water never seems lower than it is.
 fn row(cover: Ratio) -> u32 {
-    let cover = cover.decimal();
-    if cover <= Decimal::ONE {
+    if cover <= Ratio::ONE {
         return ROWS;
     }
-    let rows = Decimal::from(ROWS).checked_div(cover).unwrap_or_default().ceil();
+    let rows = Decimal::from(ROWS).checked_div(cover.decimal()).unwrap_or_default().ceil();
     u32::try_from(rows).unwrap_or(ROWS).min(ROWS)
 }
 
-/// Load in percent of a cover.
-fn load(cover: Ratio) -> String {
-    if cover.decimal() <= Decimal::ZERO {
-        return "100+ %".to_owned();
-    }
-    let percent = Decimal::ONE_HUNDRED.checked_div(cover.decimal()).unwrap_or_default();
-    format!("{} %", super::grouped(percent, 1))
+fn labels(ship: &Draught) -> Vec<Label> {
+    let mut all: Vec<Label> = ship.marks.iter().map(|mark| Label::of(mark.name.clone(), mark.cover)).collect();
+    all.push(Label::of("liquidation".to_owned(), Ratio::ONE));
+    all.extend(ship.worst.iter().map(|(name, cover)| Label::of(format!("worst: {name}"), *cover)));
+    all.extend(ship.now.iter().map(|cover| Label::of("now".to_owned(), *cover)));
+    all.sort_by_key(|label| label.cover);
+    all
 }
 
-/// The drawing, at most `width` columns wide.
+/// The drawing, at most `width` columns wide; of a narrow terminal, its words alone.
 #[must_use]
 pub fn draw(ship: &Draught, width: usize) -> Vec<String> {
-    let beam = width.saturating_sub(LABEL + 10).clamp(10, BEAM_MAX);
+    let labels = labels(ship);
+    // what is so light that it rounds to the keel stands at the lowest row
+    let words = |at: u32| Label::together(&labels.iter().filter(|l| l.row.max(1) == at).collect::<Vec<_>>());
+    let widest = (1..=ROWS).map(|at| words(at).chars().count()).max().unwrap_or(0);
+    let beam = width.saturating_sub(AROUND + widest).min(*BEAM.end());
+    if beam < *BEAM.start() {
+        return labels.iter().map(|label| format!("  {}", label.alone())).collect();
+    }
     let water = ship.now.map_or(0, row);
-    let worst = ship.worst.as_ref().map(|(name, cover)| (name.as_str(), *cover, row(*cover)));
+    let worst = ship.worst.as_ref().map_or(0, |(_, cover)| row(*cover));
     let mut lines = Vec::new();
     for level in (1..=ROWS).rev() {
-        let mut words: Vec<String> = Vec::new();
-        if level == ROWS {
-            words.push(label("liquidation", Ratio::ONE));
-        }
-        words.extend(ship.marks.iter().filter(|mark| row(mark.cover) == level).map(|mark| label(&mark.name, mark.cover)));
-        let marked = !words.is_empty();
-        if let Some((name, cover, at)) = worst
-            && at == level
-        {
-            words.push(label(&format!("worst: {name}"), cover));
-        }
-        if water == level
-            && let Some(cover) = ship.now
-        {
-            words.push(label("now", cover));
-        }
-        let outside = match worst {
-            _ if level <= water => "~~~~",
-            Some((_, _, at)) if level <= at => "- - ",
-            _ => "    ",
+        let (left, right) = match level {
+            _ if level <= water => ("~~~~", "~~~~"),
+            _ if level <= worst => ("- - ", " - -"),
+            _ => ("    ", "    "),
         };
-        let inside = match (marked, level == water) {
-            (_, true) => "~".repeat(beam),
-            (true, false) => centred("-(-)-", beam),
-            (false, false) => " ".repeat(beam),
+        let mut marks = ship.marks.iter().filter(|mark| row(mark.cover) == level);
+        let inside = if level == water {
+            "~".repeat(beam)
+        } else if marks.clone().any(|mark| mark.load_line) {
+            format!("{:^beam$}", "--⊖--")
+        } else if marks.next().is_some() || level == ROWS {
+            format!("{:^beam$}", "---")
+        } else {
+            " ".repeat(beam)
         };
-        let right = if outside == "- - " { " - -" } else { outside };
-        lines.push(format!("  {outside}|{inside}|{right}  {}", words.join(" · ")).trim_end().to_owned());
+        lines.push(format!("  {left}|{inside}|{right}  {}", words(level)).trim_end().to_owned());
     }
     let foam = if water > 0 { "~~~~" } else { "    " };
-    let keel = "_".repeat(beam.saturating_sub(2));
     let empty = if ship.now.is_none() { "  empty: no position" } else { "" };
-    lines.push(format!("  {foam} \\{keel}/ {foam}{empty}").trim_end().to_owned());
+    lines.push(format!("  {foam} \\{}/ {foam}{empty}", "_".repeat(beam - 2)).trim_end().to_owned());
     lines
-}
-
-fn label(name: &str, cover: Ratio) -> String {
-    format!("{:>7} {name}, cover {}", load(cover), super::grouped(cover.decimal(), 2))
-}
-
-fn centred(text: &str, width: usize) -> String {
-    format!("{text:^width$}")
 }

@@ -36,6 +36,7 @@ pub use event::{
     OrderStatus, OrderUpdate, PublicTrade,
 };
 pub use op::{AccountKey, Asset, CancelResult, Grouping, NewOrder, Op, OpResult, OrderKind, OrderRef, Placed, TimeInForce, Tpsl};
+pub use reference::hourly_rate;
 pub use refusal::{OrderRefusal, OrderRefusalKind};
 pub use spec::{BadSpec, ExchangeSpec, Fees, MarginMode, MarketSpec, VenueRules};
 pub use synthetic::{SyntheticFlow, SyntheticParams, TimedEvent};

@@ -279,7 +279,8 @@ impl Reference {
 
 /// Hyperliquid's hourly funding rate of a mean premium (fact sheet §9): an eighth of `P + clamp(I − P, ±0.0005)`, at most 4 %,
 /// 10 decimals.
-pub(crate) fn hourly_rate(premium: Decimal, interest_8h: Ratio) -> Ratio {
+#[must_use]
+pub fn hourly_rate(premium: Decimal, interest_8h: Ratio) -> Ratio {
     let bound = Decimal::new(5, 4);
     let rate = (premium + (interest_8h.decimal() - premium).clamp(-bound, bound)) / Decimal::from(8);
     let cap = Decimal::new(FUNDING_CAP_PERCENT, 2);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use domain::{Px, Qty};
 use exchange::{Asset, PublicTrade};
 
-const MINUTE_MS: u64 = 60_000;
+pub(crate) const MINUTE_MS: u64 = 60_000;
 /// The venue serves the 5,000 most recent.
 const KEPT: usize = 5_000;
 
@@ -45,7 +45,8 @@ pub(crate) struct Candle {
 }
 
 impl Candle {
-    fn merge(&mut self, next: &Candle) {
+    /// Takes in the candle that follows.
+    pub(crate) fn merge(&mut self, next: &Candle) {
         self.high = self.high.max(next.high);
         self.low = self.low.min(next.low);
         self.close = next.close;
@@ -75,10 +76,17 @@ impl Candles {
         }
     }
 
-    /// Candles of `length_ms` that open in `from_ms..=to_ms`, oldest first.
-    pub(crate) fn list(&self, asset: Asset, length_ms: u64, from_ms: u64, to_ms: u64) -> Vec<Candle> {
+    /// Candles of `length_ms` that overlap `from_ms..=to_ms`, oldest first: of the market's `past` and of what was traded since.
+    pub(crate) fn list<'a>(
+        &'a self,
+        past: impl Iterator<Item = &'a Candle>,
+        asset: Asset,
+        length_ms: u64,
+        from_ms: u64,
+        to_ms: u64,
+    ) -> Vec<Candle> {
         let mut out: Vec<Candle> = Vec::new();
-        for minute in self.minutes.get(&asset).into_iter().flatten() {
+        for minute in past.chain(self.minutes.get(&asset).into_iter().flatten()) {
             let open_ms = minute.open_ms - minute.open_ms % length_ms;
             if open_ms + length_ms <= from_ms || open_ms > to_ms {
                 continue;
@@ -91,11 +99,10 @@ impl Candles {
         out
     }
 
-    /// The running candle of `length_ms`.
-    pub(crate) fn last(&self, asset: Asset, length_ms: u64) -> Option<Candle> {
+    /// When the running candle of `length_ms` opened.
+    pub(crate) fn running_ms(&self, asset: Asset, length_ms: u64) -> Option<u64> {
         let newest = self.minutes.get(&asset)?.back()?.open_ms;
-        let open_ms = newest - newest % length_ms;
-        self.list(asset, length_ms, open_ms, newest).pop()
+        Some(newest - newest % length_ms)
     }
 }
 
@@ -123,12 +130,16 @@ mod tests {
         for (minute, px) in [(9, 50), (10, 7), (10, 9), (11, 3), (14, 8), (15, 40)] {
             trade(minute, px);
         }
-        let five = candles.list(Asset(0), 5 * MINUTE_MS, 10 * MINUTE_MS, 14 * MINUTE_MS);
+        let five = candles.list([].iter(), Asset(0), 5 * MINUTE_MS, 10 * MINUTE_MS, 14 * MINUTE_MS);
         let only = five.first().expect("one candle");
         assert_eq!(five.len(), 1);
         assert_eq!((only.open, only.high, only.low, only.close), (Px(7), Px(9), Px(3), Px(8)));
         assert_eq!((only.volume, only.trades, only.open_ms), (Qty(8), 4, 10 * MINUTE_MS));
-        assert_eq!(candles.last(Asset(0), 5 * MINUTE_MS).map(|c| c.close), Some(Px(40)));
+        assert_eq!(candles.running_ms(Asset(0), 5 * MINUTE_MS), Some(15 * MINUTE_MS));
+        let before = Candle { open_ms: 5 * MINUTE_MS, open: Px(60), high: Px(60), low: Px(60), close: Px(60), ..*only };
+        let joined = candles.list([before].iter(), Asset(0), 10 * MINUTE_MS, 0, 9 * MINUTE_MS);
+        assert_eq!(joined.len(), 1, "what was before joins the same interval");
+        assert_eq!((joined[0].open, joined[0].close, joined[0].low), (Px(60), Px(50), Px(50)));
         assert_eq!(interval_ms("1h"), Some(3_600_000));
         assert_eq!(interval_ms("7m"), None);
     }

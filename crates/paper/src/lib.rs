@@ -19,6 +19,7 @@ mod fault;
 mod feed;
 mod http;
 mod nonces;
+mod past;
 mod render;
 mod server;
 mod socket;

@@ -24,8 +24,9 @@ use crate::control::{DepositOrder, MarketPush, VenueState};
 use crate::fault::{ActiveFault, BadOrder, Fault, FaultOrder, Faults};
 use crate::feed::Feed;
 use crate::nonces::Nonces;
+use crate::past::Past;
 use crate::render::Render;
-use crate::spec::PaperSpec;
+use crate::spec::{History, PaperSpec};
 use crate::streams::Sub;
 use crate::truth::{Memories, Truth};
 use crate::universe::{self, Universe};
@@ -198,6 +199,8 @@ pub(crate) struct Venue {
     is_post_only: bool,
     memories: Memories,
     candles: Candles,
+    /// The time before the venue began, if it tells of it.
+    past: Option<Past>,
     recent: BTreeMap<Asset, VecDeque<PublicTrade>>,
     /// Tape speed beyond 1 never changes the venue's clock: time is the host's, never running backwards.
     now_ms: u64,
@@ -257,6 +260,7 @@ impl Venue {
             is_post_only: false,
             memories: Memories::default(),
             candles: Candles::default(),
+            past: None,
             recent: BTreeMap::new(),
             now_ms,
             started_ms: now_ms,
@@ -279,6 +283,11 @@ impl Venue {
         };
         venue.credit();
         venue.step();
+        if spec.history == History::Synthetic {
+            let mark = |m: &universe::MarketInfo| Some((m.asset, venue.exchange.context(m.asset)?.mark));
+            let ends = venue.universe.live().filter_map(mark).collect();
+            venue.past = Some(Past::new(spec.seed, now_ms, ends));
+        }
         Ok(venue)
     }
 

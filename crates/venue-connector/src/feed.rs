@@ -101,19 +101,28 @@ impl MarketSink {
     }
 
     /// Hands over a piece of history, waiting while too much of it is under way. Cancel-safe: a dropped call hands over nothing.
-    pub(crate) async fn history(&self, fact: Fact) {
+    pub(crate) async fn history(&self, mut fact: Fact) {
         loop {
+            // taken before looking, so that a desk that empties the queue in between is not missed
             let taken = self.shared.taken.notified();
-            let mut pending = self.shared.lock();
-            if pending.history.len() < HISTORY_MAX {
-                pending.history.push_back(fact);
-                drop(pending);
-                self.shared.ready.notify_one();
-                return;
+            match self.try_history(fact) {
+                None => return,
+                Some(back) => fact = back,
             }
-            drop(pending);
             taken.await;
         }
+    }
+
+    /// The fact comes back if there is no room.
+    fn try_history(&self, fact: Fact) -> Option<Fact> {
+        let mut pending = self.shared.lock();
+        if pending.history.len() >= HISTORY_MAX {
+            return Some(fact);
+        }
+        pending.history.push_back(fact);
+        drop(pending);
+        self.shared.ready.notify_one();
+        None
     }
 
     pub(crate) fn health(&self, health: StreamHealth) {

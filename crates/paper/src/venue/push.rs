@@ -116,11 +116,13 @@ impl Venue {
         }
     }
 
-    fn candle(&self, sub: &Sub) -> Option<info::Candle> {
+    fn candle(&mut self, sub: &Sub) -> Option<info::Candle> {
         let Sub::Candle { coin, interval } = sub else { return None };
         let asset = self.universe.named(coin)?.asset;
         let length = interval_ms(interval)?;
-        self.render().candle(asset, interval, length, &self.candles.last(asset, length)?)
+        let running = self.candles.running_ms(asset, length)?;
+        let candle = self.candles_of(asset, length, running, running).pop()?;
+        self.render().candle(asset, interval, length, &candle)
     }
 
     fn publish_orders(&mut self, account: AccountKey, updates: &[OrderUpdate]) {

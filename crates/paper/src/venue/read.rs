@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use exchange::{AccountKey, FillRecord};
+use exchange::{AccountKey, Asset, FillRecord};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -141,15 +141,15 @@ impl Venue {
                 let asset = self.universe.named(&req.coin)?.asset;
                 let length = interval_ms(&req.interval)?;
                 let until = req.end_time.unwrap_or(self.now_ms);
-                let candles = self.candles.list(asset, length, req.start_time, until);
+                let candles = self.candles_of(asset, length, req.start_time, until);
                 let from = candles.len().saturating_sub(CANDLES_MAX);
                 let render = self.render();
                 let shown = candles[from..].iter().filter_map(|c| render.candle(asset, &req.interval, length, c));
                 rows(&shown.collect::<Vec<_>>())
             }
             InfoRequest::FundingHistory { coin, start_time, end_time } => {
-                let market = self.universe.named(coin)?;
-                let rates = self.settled_rates(market.asset);
+                let asset = self.universe.named(coin)?.asset;
+                let rates = self.settled_rates(asset);
                 let rate = |r: &exchange::FundingRate| info::FundingRate {
                     coin: coin.clone(),
                     funding_rate: Num(r.rate.decimal()),
@@ -353,11 +353,25 @@ impl Venue {
 
     fn predicted_fundings(&self) -> Value {
         let next = self.now_ms - self.now_ms % HOUR_MS + HOUR_MS;
+        let prediction = |venue: &str, rate: Decimal, next: u64, hours: u32| json!([venue, { "fundingRate": Num(rate), "nextFundingTime": next, "fundingIntervalHours": hours }]);
         let row = |m: &MarketInfo| {
-            let rate = Num(self.exchange.context(m.asset)?.funding.decimal());
-            Some(json!([m.name(), [["HlPerp", { "fundingRate": rate, "nextFundingTime": next, "fundingIntervalHours": 1 }]]]))
+            let own = self.exchange.context(m.asset)?.funding.decimal();
+            let others = self.past.iter().flat_map(|past| past.predicted(m.name(), self.now_ms));
+            let mut venues: Vec<Value> = others.map(|(venue, rate, at, hours)| prediction(venue, rate, at, hours)).collect();
+            venues.insert(venues.len().min(1), prediction("HlPerp", own, next, 1));
+            Some(json!([m.name(), venues]))
         };
         self.universe.live().filter_map(row).collect()
+    }
+
+    /// Candles of a market, of the time before the venue began too.
+    pub(super) fn candles_of(&mut self, asset: Asset, length_ms: u64, from_ms: u64, to_ms: u64) -> Vec<crate::candles::Candle> {
+        if let Some(past) = &mut self.past {
+            past.make(&self.universe, asset);
+        }
+        let first = from_ms - from_ms % length_ms;
+        let past = self.past.iter().flat_map(|past| past.candles(asset, length_ms, first));
+        self.candles.list(past, asset, length_ms, from_ms, to_ms)
     }
 
     pub(super) fn clearinghouse(&self, account: AccountKey) -> info::ClearinghouseState {

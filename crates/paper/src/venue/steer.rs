@@ -204,8 +204,12 @@ impl Venue {
     }
 
     /// Every settled rate of a market that the venue tells, oldest first.
-    pub(super) fn settled_rates(&self, asset: Asset) -> Vec<exchange::FundingRate> {
-        let mut rates = self.exchange.funding_rates(asset, 0);
+    pub(super) fn settled_rates(&mut self, asset: Asset) -> Vec<exchange::FundingRate> {
+        if let Some(past) = &mut self.past {
+            past.make(&self.universe, asset);
+        }
+        let mut rates = self.past.as_ref().map(|past| past.funding(asset).to_vec()).unwrap_or_default();
+        rates.extend(self.exchange.funding_rates(asset, 0));
         for row in &mut rates {
             if let Some(rate) = self.rewritten.get(&(asset, row.at_ms)) {
                 row.rate = *rate;

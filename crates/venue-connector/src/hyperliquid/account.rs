@@ -379,6 +379,9 @@ impl AccountReader {
                 continue;
             }
             self.fundings_since_ms = self.fundings_since_ms.max(row.time);
+            if fundings.is_snapshot != Some(true) {
+                self.shared.funding_paid.notify_one();
+            }
             match funding(&self.shared, row) {
                 Ok(payment) => self.gathered.extend(payment.map(Fact::Funding)),
                 Err(why) => self.shared.counters.malformed("userFundings", why),

@@ -31,6 +31,8 @@ pub struct Gauges {
     pub malformed: BTreeMap<String, u64>,
     /// Stream entries of markets outside the main dex: spot, outcome tokens, other dexes.
     pub other_coins: u64,
+    /// Rows of history that made no sense and were left out.
+    pub history_dropped: u64,
     /// Venue clock minus ours at the last reading, milliseconds.
     pub clock_offset_ms: i64,
     /// Request weight used in the last minute, and our limit.
@@ -54,6 +56,7 @@ pub(super) struct Counters {
     pub cancels_unanswered: AtomicU64,
     pub throttled: AtomicU64,
     pub other_coins: AtomicU64,
+    pub history_dropped: AtomicU64,
     pub clock_offset_ms: AtomicI64,
     kinds: Mutex<Kinds>,
 }
@@ -109,6 +112,7 @@ impl Shared {
             reconnects: kinds.reconnects.clone(),
             malformed: kinds.malformed.clone(),
             other_coins: get(&self.counters.other_coins),
+            history_dropped: get(&self.counters.history_dropped),
             clock_offset_ms: self.counters.clock_offset_ms.load(Ordering::Relaxed),
             weight: self.reads.weight.used((self.clock)()),
             address: self.address.used(),

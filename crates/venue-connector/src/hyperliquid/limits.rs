@@ -16,6 +16,8 @@ pub enum Purpose {
     Place,
     /// Reads that only freshen what streams deliver as well.
     Refresh,
+    /// Bars and past funding: nothing waits for them.
+    History,
 }
 
 impl Purpose {
@@ -25,13 +27,16 @@ impl Purpose {
             Purpose::Cancel => 0,
             Purpose::Recover => RESERVE_PERCENT / 2,
             Purpose::Place => RESERVE_PERCENT,
-            Purpose::Refresh => 2 * RESERVE_PERCENT,
+            Purpose::Refresh => RESERVE_PERCENT + STEP_PERCENT,
+            Purpose::History => RESERVE_PERCENT + 2 * STEP_PERCENT,
         }
     }
 }
 
 /// Headroom that placements leave to cancels (C07).
 const RESERVE_PERCENT: u32 = 30;
+/// Headroom that each kind of read leaves to the next more urgent kind: of the venue's limit 120 a minute, which is what polls take.
+const STEP_PERCENT: u32 = 10;
 /// The venue counts by the minute; so do we, in slots of one second, of which the partly expired one counts in full.
 const SLOTS: usize = 61;
 const SLOT: Span = Span::secs(1);

@@ -2,12 +2,13 @@
 //!
 //! * `startup`: what must be true before the first order, and the markets' rules.
 //! * `orders`: placing, cancelling, burning nonces, and what an answer means.
-//! * `stream`: sockets that reconnect; market data. `account`: account frames and reads.
+//! * `stream`: sockets that reconnect; market data. `account`: account frames and reads. `history`: bars and past funding.
 //! * `http`, `limits`, `nonce`, `config`: one request, budgets, nonces, settings.
 
 mod account;
 mod config;
 mod gauges;
+mod history;
 mod http;
 mod limits;
 mod market;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use domain::{ClientKey, Fact, Instrument, InstrumentId, OrderReport, Prng, VenueOrderId, VenueSnapshot};
 use margin_guard::Released;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::hyperliquid::Address;
@@ -99,6 +100,8 @@ pub(crate) struct Shared {
     gate_closed: Arc<AtomicBool>,
     /// Nonces whose burn got no answer: a later "duplicate" does not say whose it was.
     burns_lost: Mutex<BTreeSet<u64>>,
+    /// A payment of funding was seen: an hour is settled.
+    funding_paid: Notify,
     /// The newest account that was delivered: when, and of which venue time.
     account_seen: Mutex<Option<account::Seen>>,
 }

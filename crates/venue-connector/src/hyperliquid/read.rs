@@ -132,6 +132,9 @@ fn name(request: &InfoRequest) -> &'static str {
         InfoRequest::UserAbstraction { .. } => "userAbstraction",
         InfoRequest::ExtraAgents { .. } => "extraAgents",
         InfoRequest::ActiveAssetData { .. } => "activeAssetData",
+        InfoRequest::CandleSnapshot { .. } => "candleSnapshot",
+        InfoRequest::FundingHistory { .. } => "fundingHistory",
+        InfoRequest::PredictedFundings => "predictedFundings",
         _ => "info",
     }
 }

@@ -29,7 +29,7 @@ use super::nonce::NonceSource;
 use super::orders::{self, LeverageError, ProofError};
 use super::read::{How, ReadError, Reads};
 use super::stream::{LinkParts, Pacer};
-use super::{Connector, FACTS_MAX, Resume, Shared, Started};
+use super::{Connector, FACTS_MAX, Resume, Shared, Started, history};
 use crate::feed::market_feed;
 use crate::port::{Clock, Next};
 
@@ -252,6 +252,7 @@ pub(super) async fn start(config: Config, key: Key, clock: Clock, jitter: Prng, 
         landing: orders::Landing::default(),
         gate_closed,
         burns_lost: std::sync::Mutex::default(),
+        funding_paid: tokio::sync::Notify::new(),
         account_seen: std::sync::Mutex::default(),
         config,
     });
@@ -516,6 +517,9 @@ fn spawn(
     crew.spawn("account poll", poll_account(Arc::clone(&shared), crew.stop.clone()));
     crew.spawn("clock poll", poll_clock(Arc::clone(&shared), crew.stop.clone()));
     crew.spawn("rules poll", poll_rules(Arc::clone(&shared), crew.stop.clone()));
+    let ids = traded.iter().map(|i| i.id).collect();
+    let spread = Seed(jitter.next_u64()).fork("history");
+    crew.spawn("history", history::run(Arc::clone(&shared), ids, spread, crew.stop.clone()));
     Connector { shared, tasks: crew.tasks, stop: crew.stop, fallen }
 }
 

@@ -147,6 +147,9 @@ impl Stub {
         self.info("frontendOpenOrders", json!([]));
         self.info("userFillsByTime", json!([]));
         self.info("orderStatus", json!({"status":"unknownOid"}));
+        self.info("candleSnapshot", json!([]));
+        self.info("fundingHistory", json!([]));
+        self.info("predictedFundings", json!([]));
         self.info("activeAssetData", json!({"user":account,"coin":"BTC","leverage":{"type":"cross","value":20},"maxTradeSzs":["1.0","1.0"],"availableToTrade":["1.0","1.0"],"markPx":"50000.0"}));
         self.info("clearinghouseState", state_json("1000.0", json!([])));
         self.role(ACCOUNT, json!({"role":"user"}));
@@ -313,7 +316,8 @@ async fn info(State(stub): State<Stub>, body: Bytes) -> Response<Body> {
             }
             kind => inner
                 .info
-                .get(kind)
+                .get(&format!("{kind} {}", request["req"]["interval"].as_str().unwrap_or_default()))
+                .or_else(|| inner.info.get(kind))
                 .cloned()
                 .map_or(Answer::Status(422, "Failed to deserialize the JSON body into the target type"), Answer::Json),
         })

@@ -48,23 +48,23 @@ proptest! {
     /// I10, against a list of everything that was let through.
     #[test]
     fn i10_no_minute_exceeds_the_limit_or_the_share(
-        asks in prop::collection::vec((0_u64..4_000, 1_u32..40, 0_u8..4), 1..400),
+        asks in prop::collection::vec((0_u64..4_000, 1_u32..40, 0_u8..5), 1..400),
     ) {
         let window = WeightWindow::new(300);
         let mut now = 0;
         let mut passed: Vec<(u64, u32)> = Vec::new();
         for (step, weight, purpose) in asks {
             now += step;
-            let purpose = [Purpose::Cancel, Purpose::Place, Purpose::Recover, Purpose::Refresh][usize::from(purpose)];
+            let purpose = [Purpose::Cancel, Purpose::Place, Purpose::Recover, Purpose::Refresh, Purpose::History][usize::from(purpose)];
             if window.take(at_ms(now), weight, purpose).is_ok() {
                 passed.push((now, weight));
                 let minute: u32 = passed.iter().filter(|(t, _)| *t + 60_000 > now).map(|(_, w)| w).sum();
-                let ceiling = match purpose { Purpose::Cancel => 300, Purpose::Place => 210, Purpose::Recover => 255, Purpose::Refresh => 120 };
+                let ceiling = match purpose { Purpose::Cancel => 300, Purpose::Place => 210, Purpose::Recover => 255, Purpose::Refresh => 180, Purpose::History => 150 };
                 prop_assert!(minute <= ceiling, "{minute} > {ceiling} for {purpose:?}");
             } else {
                 // refused only if the last 61 seconds really are that full
                 let wide: u32 = passed.iter().filter(|(t, _)| *t + 61_000 > now).map(|(_, w)| w).sum();
-                let ceiling = match purpose { Purpose::Cancel => 300, Purpose::Place => 210, Purpose::Recover => 255, Purpose::Refresh => 120 };
+                let ceiling = match purpose { Purpose::Cancel => 300, Purpose::Place => 210, Purpose::Recover => 255, Purpose::Refresh => 180, Purpose::History => 150 };
                 prop_assert!(wide + weight > ceiling);
             }
         }

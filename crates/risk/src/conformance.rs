@@ -4,6 +4,7 @@
 mod funding;
 mod margin;
 mod portfolio;
+mod sizing;
 
 use domain::cases::{Figures, Inputs, Topic, figures};
 use serde_json::{Value, json};
@@ -26,6 +27,9 @@ pub fn topics(load: Load) -> Vec<Topic> {
         Topic::new("funding_z", move |inputs| funding::z(inputs, load)),
         Topic::new("funding_hyperliquid", funding::hyperliquid),
         Topic::new("margin_hyperliquid", margin::hyperliquid),
+        Topic::new("topup", margin::topup),
+        Topic::new("sizing", sizing::size),
+        Topic::new("buffer", sizing::buffer),
     ]
 }
 

@@ -4,8 +4,6 @@
 //! per instrument and a covariance of all come out. The result is a function of the newest data that fits the memory, not of
 //! how it was told. Floats are used here and nowhere else in this crate; what leaves is a decimal, rounded to the side that
 //! makes a size smaller, or nothing where there is too little history to say.
-//!
-//! [`depth`] is exact: it walks a book in integers.
 
 pub mod backtest;
 pub mod covariance;
@@ -16,7 +14,7 @@ pub mod normal;
 pub mod volatility;
 
 pub use covariance::{Covariance, Exposure, PortfolioRisk, Target};
-pub use depth::{DepthRing, DepthWalk, Slip, SlippageRatio};
+pub use depth::{DepthRing, SlippageRatio};
 pub use funding::Funding;
 pub use market::{MarketStats, Markets, Settings};
 pub use volatility::Volatility;

@@ -21,7 +21,7 @@ fn load(name: &str) -> Result<String, String> {
 fn the_published_cases_pass() {
     let outcome = run(CASES, &topics(&load));
     assert_eq!(outcome.failed, []);
-    assert_eq!(outcome.passed, 10);
+    assert_eq!(outcome.passed, 13);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn every_published_figure_is_looked_at() {
         assert_eq!((outcome.passed, told), (0, figures), "{} {:?}", case["id"], outcome.failed);
         moved_figures += figures;
     }
-    assert!(moved_figures > 10, "{moved_figures}");
+    assert!(moved_figures > 17, "{moved_figures}");
 }
 
 fn one(topic: &str, inputs: &Value, expected: &Value) -> Outcome {
@@ -110,4 +110,71 @@ fn inline_rates_and_a_flat_stretch() {
     assert!(wide.failed[0].why.contains("inputs.window_h"), "{:?}", wide.failed);
     let unnamed = one("funding_z", &json!({ "venue": "dydx_v3", "coin": "BTC" }), &expected);
     assert!(unnamed.failed[0].why.contains("inputs.dataset"), "{:?}", unnamed.failed);
+}
+
+#[test]
+fn the_sheets_sizing_example() {
+    let inputs = json!({ "E_total": 1_000_000, "alloc_l2": 0.30, "share_instrument": 0.50, "tier_leverage": 2.5,
+        "sigma_target": 0.40, "sigma_forecast": 0.60, "z": 3.5, "p": 0.6, "z_x": 0, "rho": 2 });
+    let expected = json!({ "base_risk_cap": 375_000, "volatility_adjuster": 2.0 / 3.0, "m": 1.85, "max_notional": 135_135.14 });
+    assert_eq!(one("sizing", &inputs, &expected).failed, []);
+    let mut short = inputs.clone();
+    short["history_hours"] = json!(100);
+    assert_eq!(one("sizing", &short, &json!({ "m": 2 })).failed, [], "fewer than 168 h: m = 2");
+}
+
+#[test]
+fn a_loss_budget_is_the_root_of_its_equation() {
+    let inputs = json!({ "base_risk_cap": 375_000, "sigma_forecast": 0.8, "z": 0, "D_trade": 5_000, "k_loss": 2.33, "k_s": 3,
+        "h": 24, "fee_rate": 0.00045, "levels": [[50_000, 0.0001], [100_000, 0.0004], [1_000_000, 0.002]] });
+    let per_unit = 2.33 * 0.8 * (24.0_f64 / 8_760.0).sqrt() + 0.00045;
+    // where the second level is being taken: N·per_unit + 3·(5 + 0.0004·(N − 50,000)) = 5,000
+    let in_second = (5_000.0 - 3.0 * (5.0 - 20.0)) / (per_unit + 3.0 * 0.0004);
+    assert!((50_000.0..150_000.0).contains(&in_second), "{in_second}");
+    let base_drawdown = 5_000.0 / (2.33 * 0.4 * (24.0_f64 / 8_760.0).sqrt());
+    let expected = json!({ "loss_budget": in_second, "B_dd": base_drawdown, "max_notional": base_drawdown / 2.0,
+        "notional": in_second.min(base_drawdown / 2.0) });
+    assert_eq!(one("sizing", &inputs, &expected).failed, []);
+}
+
+#[test]
+fn the_sheets_buffers_and_runway() {
+    for (hours, tail, want) in [
+        (json!({ "minutes": 20 }), 1.0, 1_906.71),
+        (json!({ "minutes": 20 }), 1.6, 3_050.74),
+        (json!({ "days": 6.4 }), 1.0, 40_930.01),
+        (json!({ "hours": 153.6 }), 1.6, 65_488.02),
+    ] {
+        let mut inputs = json!({ "notional": 200_000, "sigma_ann": 0.6, "confidence": 0.99, "tail_mult": tail });
+        inputs.as_object_mut().unwrap().extend(hours.as_object().unwrap().clone());
+        assert_eq!(one("buffer", &inputs, &json!({ "buffer": want })).failed, [], "{inputs}");
+    }
+    let runway = json!({ "notional": 200_000, "sigma_ann": 0.6, "tail_mult": 1.6, "free": 20_000 });
+    let outcome = run(
+        &json!({ "cases": [{ "topic": "buffer", "inputs": runway, "expected": { "runway_hours": 14.33 }, "tol": { "abs": 0.005 } }] })
+            .to_string(),
+        &topics(&load),
+    );
+    assert_eq!(outcome.failed, []);
+    for (confidence, z) in [(0.95, 1.960), (0.99, 2.576), (0.999, 3.291)] {
+        let inputs = json!({ "notional": 1, "sigma_ann": 1, "hours": 8760, "confidence": confidence });
+        let case = json!({ "topic": "buffer", "inputs": inputs, "expected": { "buffer": z }, "tol": { "abs": 0.0005 } });
+        assert_eq!(run(&json!({ "cases": [case] }).to_string(), &topics(&load)).failed, []);
+    }
+}
+
+#[test]
+fn the_sheets_dydx_topup_and_the_worst_of_scenarios() {
+    let positions = json!([{ "market": "ETH", "size": -1.5, "oracle": 3000, "mmf": 0.05, "shock": 0.10 },
+        { "market": "STRK", "size": 1000, "oracle": 1.75, "mmf": 0.1 }]);
+    let inputs = json!({ "venue": "dydx", "equity": 1000, "positions": positions, "target_multiple": 2 });
+    let expected = json!({ "equity_after": 550, "mmr_after": 422.5, "topup": 295, "amount": 295 });
+    assert_eq!(one("topup", &inputs, &expected).failed, []);
+
+    let mut several = inputs.clone();
+    several["scenarios"] = json!([{ "ETH": -0.1 }, [0.10, 0], { "STRK": -0.1 }]);
+    several["transfer_fee"] = json!(1);
+    let mut expected = expected.clone();
+    expected["amount"] = json!(296);
+    assert_eq!(one("topup", &several, &expected).failed, []);
 }

@@ -47,6 +47,8 @@ pub struct Funding {
     own: HourSeries,
     others: BTreeMap<String, HourSeries>,
     definition: Definition,
+    /// z of the last [`DAY`] hours, so that a new hour costs one.
+    day: BTreeMap<u64, Option<f64>>,
     figures: Figures,
 }
 
@@ -79,7 +81,13 @@ impl Funding {
     #[must_use]
     pub fn new(floor: f64) -> Funding {
         let definition = Definition { floor: floor.max(FLOOR_MIN), ..Definition::default() };
-        Funding { own: HourSeries::default(), others: BTreeMap::new(), definition, figures: Figures::default() }
+        Funding {
+            own: HourSeries::default(),
+            others: BTreeMap::new(),
+            definition,
+            day: BTreeMap::new(),
+            figures: Figures::default(),
+        }
     }
 
     /// Takes settled rates of the market itself (`source` is `None`) or of another venue, in any order. An interval of several
@@ -93,7 +101,7 @@ impl Funding {
             Some(name) if room || self.others.contains_key(name) => self.others.entry(name.to_owned()).or_default(),
             Some(_) => return 0,
         };
-        let mut changed = 0;
+        let (mut changed, mut oldest) = (0, u64::MAX);
         for rate in rates {
             // venues print the end of an interval some milliseconds late
             let until = (rate.until_ms.saturating_add(HOUR_MS / 2)) / HOUR_MS;
@@ -101,9 +109,17 @@ impl Funding {
             let past = rate.until_ms <= now_ms.saturating_add(CLOCK_SLACK_MS);
             let interval = (1..=INTERVAL_HOURS_MAX).contains(&rate.hours) && until >= u64::from(rate.hours);
             let Some(hourly) = hourly.filter(|_| past && interval) else { continue };
-            changed += (until - u64::from(rate.hours) + 1..=until).filter(|hour| series.put(*hour, hourly)).count();
+            for hour in until - u64::from(rate.hours) + 1..=until {
+                if series.put(hour, hourly) {
+                    changed += 1;
+                    oldest = oldest.min(hour);
+                }
+            }
         }
         if changed > 0 {
+            if source.is_none() {
+                self.day.retain(|hour, _| *hour < oldest);
+            }
             self.figures = self.recompute();
         }
         changed
@@ -143,11 +159,15 @@ impl Funding {
         self.own.last().map_or(0, |(hour, _)| hour * HOUR_MS)
     }
 
-    fn recompute(&self) -> Figures {
+    fn recompute(&mut self) -> Figures {
         let Some((newest, _)) = self.own.last() else { return Figures::default() };
-        let z = z_at(&self.own, newest, &self.definition);
-        let day: Vec<f64> =
-            (newest.saturating_sub(DAY - 1)..=newest).filter_map(|hour| z_at(&self.own, hour, &self.definition)).collect();
+        let first = newest.saturating_sub(DAY - 1);
+        self.day.retain(|hour, _| *hour >= first);
+        for hour in first..=newest {
+            self.day.entry(hour).or_insert_with(|| z_at(&self.own, hour, &self.definition));
+        }
+        let z = self.day.get(&newest).copied().flatten();
+        let day: Vec<f64> = self.day.values().copied().flatten().collect();
         #[expect(clippy::cast_precision_loss, reason = "at most 24 of 24")]
         let persistence = z.map(|now| {
             let alike = day.iter().filter(|z| z.signum() == now.signum() && z.abs() > UNUSUAL).count();

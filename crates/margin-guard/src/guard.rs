@@ -37,7 +37,8 @@ impl Guard {
     /// A guard that knows nothing yet.
     #[must_use]
     pub fn new(limits: Limits) -> Guard {
-        Guard { limits, projection: Projection::new(), profit: None, velocity: Velocity::default() }
+        let projection = Projection::new(&limits);
+        Guard { limits, projection, profit: None, velocity: Velocity::default() }
     }
 
     /// The limits in force.

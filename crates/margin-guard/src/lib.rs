@@ -25,6 +25,7 @@ mod projection;
 mod proof;
 mod refusal;
 mod rules;
+mod scenario;
 mod status;
 mod transfer;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use domain::margin::{MarginTable, Tier};
 use domain::{Ratio, Usd};
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 
 /// An amount in units of 10^-12 of the quote currency. A domain amount is at most 10^15, so 10^27 units; 128 bits hold
 /// 10^38, which leaves room for sums over every market and for one multiplication by a [`Share`].
@@ -17,6 +17,7 @@ const UNITS_MAX: i128 = 1_000_000_000_000_000_000_000_000_000;
 
 impl Money {
     pub(crate) const ZERO: Money = Money(0);
+    pub(crate) const MAX: Money = Money(UNITS_MAX);
 
     pub(crate) fn from_usd(usd: Usd) -> Money {
         let value = usd.decimal();
@@ -60,6 +61,17 @@ impl Money {
         Money(self.0.max(0))
     }
 
+    /// `share` times this, rounded up.
+    pub(crate) fn times_up(self, share: Share) -> Money {
+        let product = self.0 * i128::from(share.0);
+        Money(product.div_euclid(SHARE_UNIT) + i128::from(product.rem_euclid(SHARE_UNIT) != 0))
+    }
+
+    /// Cut to the domain's range.
+    pub(crate) fn at_most_max(self) -> Money {
+        Money(self.0.clamp(-UNITS_MAX, UNITS_MAX))
+    }
+
     /// Whether this is more than `share` times `base`.
     pub(crate) fn exceeds(self, share: Share, base: Money) -> bool {
         // sums of 10^4 markets stay below 10^31 units, times 10^6
@@ -88,6 +100,13 @@ pub(crate) const SHARE_DECIMALS: u32 = 6;
 pub(crate) const SHARE_UNIT: i128 = 1_000_000;
 
 impl Share {
+    /// `ratio`, rounded up.
+    pub(crate) fn ceil(ratio: Ratio) -> Share {
+        let value = ratio.decimal().round_dp_with_strategy(SHARE_DECIMALS, RoundingStrategy::ToPositiveInfinity);
+        let value = value.checked_mul(Decimal::from(SHARE_UNIT)).unwrap_or(Decimal::MAX);
+        Share(i64::try_from(value.trunc()).unwrap_or(i64::MAX))
+    }
+
     pub(crate) fn ratio(self) -> Ratio {
         Ratio::scaled(self.0, SHARE_DECIMALS)
     }
@@ -122,6 +141,15 @@ impl Tiers {
             Step { from, deduction, num: rate.mantissa(), den: 10_i128.pow(rate.scale()) }
         };
         Tiers(table.tiers().iter().map(step).collect())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Rate as a fraction and deduction of every tier.
+    pub(crate) fn rates(&self) -> impl Iterator<Item = (i128, i128, Money)> {
+        self.0.iter().map(|s| (s.num, s.den, s.deduction))
     }
 
     /// Maintenance margin of a position worth `notional`, halves rounded up.

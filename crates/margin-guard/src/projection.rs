@@ -7,20 +7,32 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use domain::margin::MarginTable;
-use domain::{
-    AccountView, Book, Child, ClientKey, Instrument, InstrumentId, Intent, Lots, MarginLevel, Marks, Measure, OrderReport,
-    ParentId, ParentSpec, PositionView, Px, Qty, ReportedState, Side, Span, Stamp, StopLevel, StreamHealth, StreamKind, Usd,
-    Venue, VenueOrderId,
-};
-use serde::Serialize;
-
 use crate::bucket::Bucket;
 use crate::care::{MarketCare, PortfolioCare};
 use crate::groups::{Beta, GroupSums, Weighted};
-use crate::limits::{Caps, Limits, VENUES};
-use crate::money::{Money, Tiers, unit_of};
-use crate::pace::{RejectWatch, RepeatWatch};
+use crate::limits::{Limits, VENUES};
+use crate::money::{Money, unit_of};
+use crate::scenario::{Plan, Shape};
+use domain::{
+    AccountView, Book, ClientKey, Instrument, InstrumentId, Intent, Lots, MarginLevel, Marks, Measure, OrderReport, ParentId,
+    ParentSpec, PositionView, Px, Qty, ReportedState, Side, Span, Stamp, StopLevel, StreamHealth, StreamKind, Usd, Venue,
+    VenueOrderId,
+};
+
+mod ladder;
+mod load;
+mod market;
+mod parent;
+mod recent;
+mod totals;
+
+use ladder::Ladder;
+pub(crate) use load::Moved;
+use load::{Load, Sums};
+pub(crate) use market::{BookView, Market, Rules};
+pub(crate) use parent::{Parent, Wish};
+use recent::Recent;
+pub use totals::{Drift, Totals};
 
 /// What one market adds to its venue's totals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,149 +48,13 @@ pub(crate) struct Contribution {
     pub(crate) maintenance_now: Money,
     /// What is lost at once, measured at the mark, when orders priced through the mark fill.
     pub(crate) adverse: Money,
+    /// What must stay free for the time that leaving or refilling takes, and what lasts for the least runway (quant §1.10).
+    pub(crate) buffer: Money,
+    pub(crate) runway: Money,
     /// There is a position or a working order.
     pub(crate) exposed: bool,
     /// It is exposed and cannot be valued: rules, marks or position are missing.
     pub(crate) blind: bool,
-}
-
-/// Working orders of one side by price. Never empty levels.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ladder {
-    levels: BTreeMap<i64, Level>,
-    pub(crate) lots: i64,
-    /// Of these, lots of our own reduce-only orders.
-    pub(crate) reducing: i64,
-}
-
-/// Orders are counted apart from lots: an order that may still be filled for nothing more keeps its place until it is gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Level {
-    lots: i64,
-    orders: u32,
-}
-
-impl Ladder {
-    fn add(&mut self, px: Px, lots: i64) {
-        let level = self.levels.entry(px.0).or_default();
-        level.lots += lots;
-        level.orders += 1;
-        self.lots += lots;
-    }
-
-    fn shrink(&mut self, px: Px, lots: i64) {
-        if let Some(level) = self.levels.get_mut(&px.0) {
-            level.lots -= lots;
-            self.lots -= lots;
-        }
-    }
-
-    fn remove(&mut self, px: Px, lots: i64) {
-        self.shrink(px, lots);
-        if let Some(level) = self.levels.get_mut(&px.0) {
-            level.orders -= 1;
-            if level.orders == 0 {
-                self.levels.remove(&px.0);
-            }
-        }
-    }
-
-    fn lowest(&self) -> Option<Px> {
-        self.levels.iter().find(|(_, l)| l.lots > 0).map(|(px, _)| Px(*px))
-    }
-
-    fn highest(&self) -> Option<Px> {
-        self.levels.iter().rev().find(|(_, l)| l.lots > 0).map(|(px, _)| Px(*px))
-    }
-
-    /// Lots times ticks by which buys stand above, or sells below, `mark`. Only those levels are visited.
-    fn through(&self, side: Side, mark: Px) -> i128 {
-        let sum = |(px, level): (&i64, &Level)| i128::from(px.abs_diff(mark.0)) * i128::from(level.lots);
-        match side {
-            Side::Buy => self.levels.range(mark.0.saturating_add(1)..).map(sum).sum(),
-            Side::Sell => self.levels.range(..mark.0).map(sum).sum(),
-        }
-    }
-}
-
-/// The book as far as the rules ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BookView {
-    pub(crate) mid_x2: Option<i64>,
-    pub(crate) venue_ms: u64,
-    pub(crate) at: Stamp,
-}
-
-/// The market's rules, with what is derived from them once.
-#[derive(Clone, Debug)]
-pub(crate) struct Rules {
-    pub(crate) instrument: Arc<Instrument>,
-    /// Money units per tick and lot.
-    pub(crate) unit: i64,
-    pub(crate) order_lots_max: Option<Qty>,
-    pub(crate) notional_min: Money,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Market {
-    pub(crate) id: InstrumentId,
-    pub(crate) caps: Caps,
-    pub(crate) allowed: bool,
-    pub(crate) rules: Option<Rules>,
-    /// The margin table that applies to our position, which may have its own leverage.
-    table: Option<(MarginTable, Tiers)>,
-    pub(crate) book: Option<BookView>,
-    /// The whole of it, for walking its depth.
-    pub(crate) depth: Option<Arc<Book>>,
-    pub(crate) measure: Option<Measure>,
-    pub(crate) marks: Option<Marks>,
-    booked: Option<Lots>,
-    pub(crate) view: Option<PositionView>,
-    pub(crate) frozen: Option<String>,
-    pub(crate) buys: Ladder,
-    pub(crate) sells: Ladder,
-    pub(crate) open: u32,
-    pub(crate) recent: Recent,
-    pub(crate) care: MarketCare,
-    /// Which of `Limits::groups` it belongs to, and what it adds to that group.
-    pub(crate) group: Option<usize>,
-    pub(crate) beta: Beta,
-    pub(crate) weighted: Weighted,
-    pub(crate) now: Contribution,
-    /// Under which time the market stands in its venue's `mark_times`.
-    timed: Option<u64>,
-}
-
-/// Orders cleared of late, for C09: when and for whom.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Recent {
-    last: BTreeMap<(Px, Qty, Side), (u64, ParentId)>,
-    /// Records that are too old are dropped when there are more than this.
-    tidy_above: usize,
-}
-
-/// Records per market that are kept without looking: a second's worth of most venues' budgets.
-const RECENT_MIN: usize = 64;
-
-impl Recent {
-    /// When the same order was last cleared, and for whom.
-    pub(crate) fn last(&self, side: Side, px: Px, qty: Qty) -> Option<(u64, ParentId)> {
-        self.last.get(&(px, qty, side)).copied()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.last.len()
-    }
-
-    fn note(&mut self, limits: &Limits, at: Stamp, child: &Child) {
-        if self.last.len() > self.tidy_above.max(RECENT_MIN) {
-            self.last.retain(|_, (when, _)| at.mono.saturating_sub(*when) < limits.duplicate_window.0);
-            // what is left is younger than the window, so the message budget bounds it; doubling makes tidying cheap on average
-            self.tidy_above = self.last.len() * 2;
-        }
-        self.last.insert((child.px, child.qty, child.side), (at.mono, child.parent));
-    }
 }
 
 /// An order that may still fill.
@@ -208,12 +84,16 @@ pub(crate) struct VenueState {
     pub(crate) maintenance: Money,
     pub(crate) maintenance_now: Money,
     pub(crate) adverse: Money,
+    pub(crate) buffer: Money,
+    pub(crate) runway: Money,
     pub(crate) blind: BTreeSet<usize>,
     /// Receipt time of the marks of every exposed market, oldest first.
     pub(crate) mark_times: BTreeSet<(u64, usize)>,
     pub(crate) open: u32,
     pub(crate) messages: Bucket,
     pub(crate) level: MarginLevel,
+    /// Under the configured shocks.
+    pub(crate) sums: Sums,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,71 +123,6 @@ impl VenueState {
     }
 }
 
-/// One parent as the gate counts it. The slicer's own count plays no part here (C12).
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Parent {
-    /// Absent while only orders of it have been adopted.
-    pub(crate) wish: Option<Wish>,
-    pub(crate) total: Qty,
-    pub(crate) filled: Qty,
-    pub(crate) working: Qty,
-    live: u32,
-    pub(crate) ended: bool,
-    pub(crate) messages: Bucket,
-    pub(crate) rejects: RejectWatch,
-    pub(crate) repeat: RepeatWatch,
-    seen: Seen,
-}
-
-/// What every child of a parent must be.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wish {
-    pub(crate) instrument: InstrumentId,
-    pub(crate) side: Side,
-    pub(crate) reduce_only: bool,
-}
-
-/// Keys used, as ranges in order: children are numbered in order, so a parent has few, and the last one grows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Seen(Vec<(u128, u128)>);
-
-impl Seen {
-    /// How many ranges begin at or before `bits`.
-    fn before(&self, bits: u128) -> usize {
-        match self.0.last() {
-            Some((start, _)) if *start <= bits => self.0.len(),
-            Some(_) | None => self.0.partition_point(|(start, _)| *start <= bits),
-        }
-    }
-
-    fn contains(&self, bits: u128) -> bool {
-        let before = self.before(bits);
-        before > 0 && bits <= self.0[before - 1].1
-    }
-
-    fn insert(&mut self, bits: u128) {
-        let before = self.before(bits);
-        if before > 0 && bits <= self.0[before - 1].1 {
-            return;
-        }
-        let follows = before > 0 && self.0[before - 1].1.checked_add(1) == Some(bits);
-        let precedes = self.0.get(before).is_some_and(|(start, _)| bits.checked_add(1) == Some(*start));
-        match (follows, precedes) {
-            (true, true) => self.0[before - 1].1 = self.0.remove(before).1,
-            (true, false) => self.0[before - 1].1 = bits,
-            (false, true) => self.0[before].0 = bits,
-            (false, false) => self.0.insert(before, (bits, bits)),
-        }
-    }
-}
-
-impl Parent {
-    /// Whether `key` was used for it before (C09).
-    pub(crate) fn has_seen(&self, key: ClientKey) -> bool {
-        self.seen.contains(key.bits())
-    }
-}
-
 /// What C05 counts of one admission. It is valued when it is read, so that a journal may be folded before the venue has told
 /// its markets' rules.
 #[derive(Clone, Copy, Debug)]
@@ -315,27 +130,6 @@ struct Admission {
     mono: u64,
     instrument: InstrumentId,
     tick_lots: i128,
-}
-
-/// One part of a projection, computed in two ways that must agree.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Totals {
-    /// Per market: worst-case long and short in lots, and working orders.
-    pub markets: BTreeMap<InstrumentId, (Lots, Lots, u32)>,
-    /// Per venue: worst-case value, its maintenance, maintenance of the booked positions, loss on orders through the mark.
-    pub venues: BTreeMap<Venue, [Usd; 4]>,
-    /// Per parent: lots working.
-    pub parents: BTreeMap<ParentId, Qty>,
-}
-
-/// The running totals differ from a recomputation: a programmer's error (I28).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the guard's running totals {running:?} differ from the recomputed {recomputed:?}")]
-pub struct Drift {
-    /// What the guard decides on.
-    pub running: Box<Totals>,
-    /// What it should be.
-    pub recomputed: Box<Totals>,
 }
 
 /// Everything the guard knows about accounts, markets, parents and working orders.
@@ -354,6 +148,8 @@ pub struct Projection {
     pub(crate) care: PortfolioCare,
     pub(crate) stop: StopLevel,
     pub(crate) ready: bool,
+    /// What every account must withstand.
+    pub(crate) plan: Plan,
 }
 
 /// C05 counts parents over this time.
@@ -374,7 +170,7 @@ const fn venue_slot(venue: Venue) -> usize {
 }
 
 impl Projection {
-    pub(crate) fn new() -> Projection {
+    pub(crate) fn new(limits: &Limits) -> Projection {
         Projection {
             index: BTreeMap::new(),
             markets: Vec::new(),
@@ -387,6 +183,7 @@ impl Projection {
             care: PortfolioCare::default(),
             stop: StopLevel::Run,
             ready: false,
+            plan: Plan::of(limits),
         }
     }
 
@@ -440,8 +237,10 @@ impl Projection {
             beta: Beta::of(None),
             weighted: Weighted::default(),
             now: Contribution::default(),
+            load: Load::new(Shape::new(Plan::shocks(limits, id))),
             timed: None,
         });
+        self.markets[slot].restress();
         slot
     }
 
@@ -475,7 +274,12 @@ impl Projection {
             let market = &mut self.markets[slot];
             let mid_x2 = market.book.filter(|book| marks.at.since(book.at) <= market.caps.book_age).and_then(|book| book.mid_x2);
             market.care.oracle.observe(limits, marks, mid_x2);
+            let before = market.marks.and_then(|m| m.funding_hourly);
             market.marks = Some(*marks);
+            if before != marks.funding_hourly {
+                market.restress();
+            }
+            market.reprice();
             self.refresh(slot);
         }
     }
@@ -485,6 +289,8 @@ impl Projection {
         let market = &mut self.markets[slot];
         market.measure = Some(*measure);
         market.beta = Beta::of(market.measure.as_ref());
+        market.restress();
+        market.reprice();
         self.refresh(slot);
     }
 
@@ -582,10 +388,13 @@ impl Projection {
             market.weighted = weighted;
         }
         let venue = &mut self.venues[venue_slot(market.id.venue())];
+        market.reload(slot, &mut venue.sums, self.plan.names.len(), self.plan.cover);
         venue.gross = venue.gross.plus(after.gross).minus(before.gross);
         venue.maintenance = venue.maintenance.plus(after.maintenance).minus(before.maintenance);
         venue.maintenance_now = venue.maintenance_now.plus(after.maintenance_now).minus(before.maintenance_now);
         venue.adverse = venue.adverse.plus(after.adverse).minus(before.adverse);
+        venue.buffer = venue.buffer.plus(after.buffer).minus(before.buffer);
+        venue.runway = venue.runway.plus(after.runway).minus(before.runway);
         if after.blind != before.blind {
             if after.blind {
                 venue.blind.insert(slot);
@@ -796,148 +605,6 @@ impl Projection {
         ladder.reducing -= order.reducing_lots();
         market.open -= 1;
         self.venues[venue_slot(market.id.venue())].open -= 1;
-    }
-
-    // ---- checks
-
-    /// The totals that decisions are made on.
-    #[must_use]
-    pub fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
-        for market in &self.markets {
-            totals.markets.insert(market.id, (Lots(market.now.long), Lots(market.now.short), market.open));
-        }
-        for (venue, state) in self.venues() {
-            let sums = [state.gross, state.maintenance, state.maintenance_now, state.adverse];
-            totals.venues.insert(venue, sums.map(Money::usd));
-        }
-        for (id, parent) in &self.parents {
-            totals.parents.insert(*id, parent.working);
-        }
-        totals
-    }
-
-    /// The same totals from positions, orders, marks and rules alone, by plain sums in the domain's own decimals (I28).
-    #[must_use]
-    pub fn from_scratch(&self) -> Totals {
-        let mut totals = Totals::default();
-        for venue in VENUES {
-            totals.venues.insert(venue, [Usd::ZERO; 4]);
-        }
-        for (slot, market) in self.markets.iter().enumerate() {
-            let working = || self.orders.values().chain(self.foreign.values()).filter(|o| o.slot == slot);
-            let lots_of = |side: Side| working().filter(|o| o.side == side).map(|o| o.remaining.0).sum::<i64>();
-            let held = self.position(market).unwrap_or_default();
-            let (long, short) = (held + Lots(lots_of(Side::Buy)), held - Lots(lots_of(Side::Sell)));
-            let open = u32::try_from(working().count()).unwrap_or(u32::MAX);
-            totals.markets.insert(market.id, (long, short, open));
-            let unknown = self.position(market).is_none() && market.view.is_some();
-            let (Some(rules), Some(marks), Some((table, _)), false) = (&market.rules, market.marks, &market.table, unknown)
-            else {
-                continue;
-            };
-            let instrument = &rules.instrument;
-            let worst = if long.abs() > short.abs() { long.abs() } else { short.abs() };
-            let gross = instrument.notional(marks.mark, worst);
-            let mut adverse = Usd::ZERO;
-            for order in working() {
-                let loss = match order.side {
-                    Side::Buy => order.px.0 - marks.mark.0,
-                    Side::Sell => marks.mark.0 - order.px.0,
-                };
-                if loss > 0 {
-                    adverse += instrument.notional(Px(loss), order.remaining);
-                }
-            }
-            let maintenance = |value: Usd| if value == Usd::ZERO { Usd::ZERO } else { table.maintenance(value) };
-            let now = maintenance(instrument.notional(marks.mark, held.abs()));
-            if let Some(sums) = totals.venues.get_mut(&market.id.venue()) {
-                for (sum, more) in sums.iter_mut().zip([gross, maintenance(gross), now, adverse]) {
-                    *sum += more;
-                }
-            }
-        }
-        for id in self.parents.keys() {
-            let of_parent = self.orders.iter().filter(|(key, _)| key.parent() == *id);
-            totals.parents.insert(*id, of_parent.map(|(_, o)| o.remaining).sum());
-        }
-        totals
-    }
-}
-
-impl Market {
-    /// Rules, margin and mark, if all are known.
-    fn valuation(&self) -> Option<(&Rules, &Tiers, Px)> {
-        Some((self.rules.as_ref()?, &self.table.as_ref()?.1, self.marks.as_ref()?.mark))
-    }
-
-    /// What `contribution` of this market adds to its group; nothing while it cannot be valued, which stops increases by itself.
-    pub(crate) fn weigh(&self, contribution: &Contribution) -> Weighted {
-        let Some((rules, _, mark)) = self.valuation().filter(|_| contribution.exposed && !contribution.blind) else {
-            return Weighted::default();
-        };
-        let value = |lots: i64| Money::value(mark.0, lots, rules.unit);
-        Weighted::of(self.beta, value(contribution.long), value(contribution.short), contribution.gross)
-    }
-
-    /// What the market would contribute with one more order: its present contribution, moved by the order alone.
-    pub(crate) fn with_order(&self, side: Side, qty: Qty, px: Px) -> Contribution {
-        let mut of = self.now;
-        match side {
-            Side::Buy => of.long = of.long.saturating_add(qty.0),
-            Side::Sell => of.short = of.short.saturating_sub(qty.0),
-        }
-        let worst = of.long.saturating_abs().max(of.short.saturating_abs());
-        of.exposed |= worst > 0;
-        let Some((rules, tiers, mark)) = self.valuation().filter(|_| !of.blind) else {
-            of.blind = of.exposed;
-            return of;
-        };
-        of.gross = Money::value(mark.0, worst, rules.unit);
-        of.maintenance = tiers.maintenance(of.gross);
-        let through = px.0.saturating_sub(mark.0).saturating_mul(side.sign());
-        if through > 0 {
-            of.adverse = of.adverse.plus(Money::value(through, qty.0, rules.unit));
-        }
-        of
-    }
-
-    fn ladder(&mut self, side: Side) -> &mut Ladder {
-        match side {
-            Side::Buy => &mut self.buys,
-            Side::Sell => &mut self.sells,
-        }
-    }
-
-    /// The best price at which an order of `side` could meet one of our own.
-    pub(crate) fn own_opposite(&self, side: Side) -> Option<Px> {
-        match side {
-            Side::Buy => self.sells.lowest(),
-            Side::Sell => self.buys.highest(),
-        }
-    }
-
-    /// An account may have its own highest leverage in a market, reported with the position. It replaces the first tier's and
-    /// caps the higher ones. A value that is no leverage is not believed.
-    fn choose_table(&mut self) {
-        let Some(rules) = &self.rules else {
-            self.table = None;
-            return;
-        };
-        let market = &rules.instrument.margin;
-        let own = self.view.map(|v| v.leverage_max).filter(|own| *own != rules.instrument.leverage_max);
-        let adjusted = own.and_then(|own| {
-            let steps: Vec<_> = market
-                .tiers()
-                .iter()
-                .enumerate()
-                .map(|(k, tier)| (tier.from, if k == 0 { own } else { own.min(tier.leverage_max) }))
-                .collect();
-            MarginTable::new(&steps).ok()
-        });
-        let table = adjusted.unwrap_or_else(|| market.clone());
-        let tiers = Tiers::of(&table);
-        self.table = Some((table, tiers));
     }
 }
 

@@ -1,6 +1,8 @@
 //! Why an order or a parent was refused, in numbers and in plain words.
 
-use domain::{ClientKey, InstrumentId, MarketStatus, ParentId, Px, Qty, Ratio, Side, StopLevel, StreamKind, Usd, Venue};
+use domain::{
+    ClientKey, InstrumentId, MarginLevel, MarketStatus, ParentId, Px, Qty, Ratio, Side, StopLevel, StreamKind, Usd, Venue,
+};
 use serde::Serialize;
 
 /// What a count or a rate is limited for.
@@ -394,6 +396,70 @@ pub enum Refusal {
         /// The largest size that would be allowed.
         room: Qty,
     },
+    /// The margin level forbids growth (quant §4.3).
+    #[error("{venue} is at margin level {}: positions there may only shrink", margin_words(*level))]
+    Level {
+        /// The venue.
+        venue: Venue,
+        /// Its level.
+        level: MarginLevel,
+    },
+    /// A shock would leave too little equity (C14, quant §4.4).
+    #[error("{scenario}: {venue} equity of {equity} would face maintenance of {maintenance}: below {min} times, which leaves {room} lots", room = room.0)]
+    Shocked {
+        /// The venue.
+        venue: Venue,
+        /// The scenario; of one market moving alone, that too.
+        scenario: String,
+        /// Equity after the worst fills, the shock and its funding.
+        equity: Usd,
+        /// Maintenance at the shocked prices.
+        maintenance: Usd,
+        /// The least cover under a shock.
+        min: Ratio,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// A liquidation price would be too near (C14, quant §4.1).
+    #[error("{instrument} would be liquidated within a move of {min}: equity of {equity} against maintenance of {maintenance} before it, which leaves {room} lots", room = room.0)]
+    LiquidationNear {
+        /// The market whose liquidation price is near.
+        instrument: InstrumentId,
+        /// Least distance of the mark from it, as a share of the mark.
+        min: Ratio,
+        /// Equity after the worst fills.
+        equity: Usd,
+        /// Maintenance of the worst case.
+        maintenance: Usd,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// The same-chain buffer would be used up (quant §1.10).
+    #[error("{venue} would have {free} of free collateral and needs a buffer of {required}, which leaves {room} lots", room = room.0)]
+    Buffer {
+        /// The venue.
+        venue: Venue,
+        /// Equity less the least cover under a shock times maintenance, both in the worst case.
+        free: Usd,
+        /// The buffer.
+        required: Usd,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// Free collateral would not last long enough (quant §1.10).
+    #[error("{venue} would have {free} of free collateral and needs {required} to last {hours} hours, which leaves {room} lots", room = room.0)]
+    Runway {
+        /// The venue.
+        venue: Venue,
+        /// The hours it must last.
+        hours: Ratio,
+        /// Equity less the least cover under a shock times maintenance, both in the worst case.
+        free: Usd,
+        /// What lasts that long.
+        required: Usd,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
     /// The parent is too large (C05).
     #[error("a parent worth {notional}; at most {max}, which leaves {room} lots", room = room.0)]
     ParentNotional {
@@ -422,6 +488,16 @@ pub enum Refusal {
         /// Which.
         parent: ParentId,
     },
+}
+
+pub(crate) const fn margin_words(level: MarginLevel) -> &'static str {
+    match level {
+        MarginLevel::Ok => "ok",
+        MarginLevel::Watch => "watch",
+        MarginLevel::TopUp => "top-up",
+        MarginLevel::Reduce => "reduce",
+        MarginLevel::Kill => "kill",
+    }
 }
 
 fn level_words(level: StopLevel) -> &'static str {
@@ -495,6 +571,11 @@ impl Refusal {
             Refusal::Leverage { .. } => "leverage",
             Refusal::Cover { .. } => "cover",
             Refusal::IsolatedCover { .. } => "isolated_cover",
+            Refusal::Level { .. } => "level",
+            Refusal::Shocked { .. } => "shocked",
+            Refusal::LiquidationNear { .. } => "liquidation_near",
+            Refusal::Buffer { .. } => "buffer",
+            Refusal::Runway { .. } => "runway",
             Refusal::ParentNotional { .. } => "parent_notional",
             Refusal::ParentsPerHour { .. } => "parents_per_hour",
             Refusal::DuplicateParent { .. } => "duplicate_parent",
@@ -515,10 +596,15 @@ impl Refusal {
             | Refusal::Leverage { room, .. }
             | Refusal::Cover { room, .. }
             | Refusal::IsolatedCover { room, .. }
+            | Refusal::Shocked { room, .. }
+            | Refusal::LiquidationNear { room, .. }
+            | Refusal::Buffer { room, .. }
+            | Refusal::Runway { room, .. }
             | Refusal::ParentNotional { room, .. }
             | Refusal::ParentsPerHour { room, .. } => Some(*room),
             Refusal::Stopped { .. }
             | Refusal::NotReady
+            | Refusal::Level { .. }
             | Refusal::UnknownInstrument { .. }
             | Refusal::NotAllowed { .. }
             | Refusal::MarketState { .. }
@@ -556,6 +642,10 @@ impl Refusal {
         | Refusal::Leverage { room, .. }
         | Refusal::Cover { room, .. }
         | Refusal::IsolatedCover { room, .. }
+        | Refusal::Shocked { room, .. }
+        | Refusal::LiquidationNear { room, .. }
+        | Refusal::Buffer { room, .. }
+        | Refusal::Runway { room, .. }
         | Refusal::ParentNotional { room, .. }
         | Refusal::ParentsPerHour { room, .. } = &mut self
         {

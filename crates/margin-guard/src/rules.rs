@@ -4,6 +4,7 @@
 //! one allows a size, it allows every smaller size. The last part has lower bounds and look-alikes, which are not.
 
 mod data;
+mod line;
 mod order;
 mod shape;
 mod size;
@@ -159,6 +160,10 @@ pub(crate) const RULES: &[Rule] = &[
     size::leverage,
     size::cover,
     size::isolated_cover,
+    line::level_allows,
+    line::withstands_shocks,
+    line::liquidation_is_far,
+    line::buffer_stays,
     shape::venue_minimum,
     shape::no_look_alike,
 ];

@@ -170,6 +170,20 @@ pub(crate) fn world() -> Guard {
     world_with(limits(|_| ()))
 }
 
+/// Shocks, distances and buffers that ask for next to nothing, for tests of other rules.
+pub(crate) fn calm(raw: &mut RawLimits) {
+    let still = |shift: &str| crate::RawScenario {
+        shock: [("*".to_owned(), shift.into())].into(),
+        funding_hours: Some("0".into()),
+        ..crate::RawScenario::default()
+    };
+    raw.scenario = [("crash".to_owned(), still("-0.000001")), ("rally".to_owned(), still("0.000001"))].into();
+    raw.cover.shocked_min = Some("1".into());
+    raw.liquidation.distance_min = Some("0".into());
+    raw.buffer.tail = Some("0".into());
+    raw.buffer.runway_hours_min = Some("0".into());
+}
+
 /// Fresh books, marks and account.
 pub(crate) fn see(guard: &mut Guard, now: Stamp) {
     guard.observe_book(&book(btc(), BTC_PX - 10, BTC_PX + 10, now));

@@ -500,6 +500,7 @@ fn c14_cover_of_the_worst_case() {
         }
         raw.leverage_max = Some("100".into());
         raw.cover_min = Some("4".into());
+        calm(raw);
     };
     let mut guard = world_with(limits(wide));
     guard.observe_account(&account(10_000, &[], t0()));
@@ -554,7 +555,7 @@ fn c14_tiers_and_the_positions_own_leverage() {
 
 #[test]
 fn c14_isolated_positions_need_cover_of_their_own() {
-    let mut guard = world();
+    let mut guard = world_with(limits(calm));
     let mut view = account(100_000, &[(btc(), 10_000)], t0());
     view.positions[0].isolated_margin = Some(usd("500"));
     guard.observe_account(&view);

@@ -473,7 +473,7 @@ impl Seen {
 
 #[test]
 fn keys_are_remembered_as_ranges() {
-    let mut seen = super::Seen::default();
+    let mut seen = super::parent::Seen::default();
     for n in [5_u128, 1, 3, 2, 9, 4, 4, u128::MAX] {
         seen.insert(n);
     }

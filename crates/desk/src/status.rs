@@ -141,4 +141,10 @@ impl Desk {
             alerts: self.alerts.0.iter().cloned().collect(),
         }
     }
+
+    /// The load line of every account, as the guard draws it.
+    #[must_use]
+    pub fn load_line(&self, now: Stamp) -> Vec<margin_guard::AccountLine> {
+        self.guard.load_line(now)
+    }
 }

@@ -164,6 +164,8 @@ pub struct World {
     latency: Prng,
     chance: Prng,
     calm: bool,
+    /// What the venue tells of the past, to each daemon anew.
+    history: Vec<Fact>,
     next_second: u64,
     crashes: u32,
     orphans: u32,
@@ -227,6 +229,7 @@ impl World {
             latency: spec.seed.fork("lab.latency"),
             chance: spec.seed.fork("lab.faults"),
             calm: false,
+            history: Vec::new(),
             next_second: 1_000_000_000,
             crashes: 0,
             orphans: 0,
@@ -305,6 +308,19 @@ impl World {
         if !orders.is_empty() {
             self.exchange.submit(self.venue_ms(), self.account, Op::Cancel { orders });
         }
+    }
+
+    /// The venue's history, bars and funding rates: told now, and again to every daemon that boots.
+    pub fn learn(&mut self, history: Vec<Fact>) {
+        for fact in &history {
+            self.tell(fact.clone());
+        }
+        self.history.extend(history);
+    }
+
+    /// Something happens to the venue's markets.
+    pub fn strike(&mut self, fault: exchange::Fault) {
+        self.exchange.fault(self.venue_ms(), fault);
     }
 
     /// Asks the desk to admit `spec` and returns its number.
@@ -415,6 +431,9 @@ impl World {
         self.deliver(facts)?;
         for asset in self.spec.markets.clone() {
             self.tell_market(asset);
+        }
+        for fact in self.history.clone() {
+            self.tell(fact);
         }
         Ok(())
     }

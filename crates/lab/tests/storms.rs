@@ -14,7 +14,7 @@ use domain::{
     ParentChange, ParentId, ParentSpec, Placement, Prng, Px, Qty, Ratio, Schedule, Seed, Side, Span, StopLevel, Usd, Venue,
 };
 use exchange::{Asset, ExchangeSpec, Fault, MarketSpec, SyntheticFlow, SyntheticParams, TimedEvent};
-use margin_guard::{Limits, RawLimits};
+use margin_guard::{Limits, RawBuffer, RawCover, RawDrawdown, RawLimits, RawLiquidation, RawNumber, RawScenario, RawSizing};
 use plimsoll_lab::{Faults, World, WorldSpec};
 use rust_decimal::Decimal;
 
@@ -48,8 +48,50 @@ fn merged(mut one: SyntheticFlow, mut two: SyntheticFlow) -> impl Iterator<Item 
     })
 }
 
+/// Limits under which an account can be loaded far beyond what anybody should: what is tested is the way back.
 fn limits() -> Limits {
-    let raw = RawLimits { allow: vec!["hyperliquid:BTC".into(), "hyperliquid:ETH".into()], ..RawLimits::default() };
+    let n = |text: &str| Some(RawNumber::new(text));
+    let shock = |share: &str| RawScenario {
+        shock: BTreeMap::from([("*".into(), RawNumber::new(share))]),
+        funding_hours: n("0"),
+        ..RawScenario::default()
+    };
+    let raw = RawLimits {
+        allow: vec!["hyperliquid:BTC".into(), "hyperliquid:ETH".into()],
+        order_notional_max_usd: n("1000000"),
+        parent_notional_max_usd: n("2000000"),
+        parents_per_hour_max_usd: n("9000000"),
+        market_notional_max_usd: n("2000000"),
+        venue_notional_max_usd: n("4000000"),
+        leverage_max: n("20"),
+        cover_min: n("1"),
+        sizing: RawSizing {
+            alloc_l2: n("1"),
+            share_instrument: n("1"),
+            share_venue: n("10"),
+            tier: n("high"),
+            tier_leverage: n("10"),
+            sigma_target: n("10"),
+            k_loss: n("0"),
+            k_slippage: n("0"),
+            depth_share: n("1000000"),
+            ..RawSizing::default()
+        },
+        liquidation: RawLiquidation { distance_min: n("0") },
+        scenario: BTreeMap::from([("crash".into(), shock("-0.01")), ("rally".into(), shock("0.01"))]),
+        cover: RawCover { shocked_min: n("1"), ..RawCover::default() },
+        buffer: RawBuffer { tail: n("0"), runway_hours_min: n("0"), ..RawBuffer::default() },
+        drawdown: RawDrawdown {
+            trade: n("1"),
+            group: n("1"),
+            day: n("1"),
+            peak: n("1"),
+            velocity_1m: n("1"),
+            velocity_5m: n("1"),
+            velocity_15m: n("1"),
+        },
+        ..RawLimits::default()
+    };
     Limits::check(raw).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
@@ -321,13 +363,18 @@ fn storm(seed: u64) -> (World, Seen, String) {
 fn run(world: &mut World, chance: &mut Prng) -> Result<(), String> {
     pass(world, 5)?;
     let side = if chance.chance(2, 3) { Side::Buy } else { Side::Sell };
-    for (name, lots) in [("BTC", 400_000), ("ETH", 300_000)] {
-        if chance.chance(3, 4) {
-            build(world, name, side, lots).ok();
+    let size = chance.between(10, 40);
+    let percent = -side.sign() * size;
+    // loaded so that the fall uses up most of the equity, or a little more than all of it
+    let notional = 100_000 * chance.between(70, 105) / size;
+    let share = chance.between(0, 100);
+    for (name, lot_milli, share) in [("BTC", 600, share), ("ETH", 300, 100 - share)] {
+        let lots = notional * share / 100 * 1_000 / lot_milli;
+        if lots > 0 {
+            build(world, name, side, lots)?;
         }
     }
     pass(world, BUILD)?;
-    let percent = -side.sign() * chance.between(10, 40);
     let seconds = 10 + chance.below(110);
     for asset in [0, 1] {
         fall(world, asset, percent, seconds)?;

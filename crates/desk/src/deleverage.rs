@@ -123,7 +123,7 @@ impl Desk {
         running.collect()
     }
 
-    fn end_reduction(&mut self, now: Stamp, id: ParentId, why: &str, out: &mut Vec<Effect>) {
+    pub(crate) fn end_reduction(&mut self, now: Stamp, id: ParentId, why: &str, out: &mut Vec<Effect>) {
         self.deleveraging.cancelled.insert(id);
         // it is live, and cancelling has no other condition
         if let Err(faults) = self.change_parent(now, id, &ParentChange::Cancel, why, out) {

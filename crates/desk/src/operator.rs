@@ -15,7 +15,9 @@ impl Desk {
     pub(crate) fn on_command(&mut self, now: Stamp, asker: u64, command: &Command, out: &mut Vec<Effect>) {
         let answer = match command {
             Command::Submit(spec) => self.submit(now, spec, out).map(CommandReply::Accepted),
-            Command::Change(id, change) => self.change_parent(now, *id, change, "operator", out).map(|()| CommandReply::Done),
+            Command::Change(id, change) => {
+                self.change_parent(now, *id, change, "operator", out).map(|()| self.touched(*id)).map(|()| CommandReply::Done)
+            }
             Command::Kill { level, cause } => {
                 self.raise(now, *level, cause, out);
                 Ok(CommandReply::Done)

@@ -96,7 +96,9 @@ impl Desk {
             return;
         }
         if order.state.is_unanswered() || (order.order.is_none() && id.is_some()) {
+            let instrument = order.intent.child.instrument;
             self.record(now, Entry::Acked { key, order: id }, out);
+            self.guard.acked(now, key, instrument);
             self.tell_worker(now, key, ChildEvent::Acked);
             self.holds_due = true;
         }
@@ -271,6 +273,9 @@ impl Desk {
         out: &mut Vec<Effect>,
     ) {
         let kind = reject.as_ref().map(|r| r.kind);
+        if let Some((kind, order)) = kind.zip(self.books.orders.get(&key)) {
+            self.guard.rejected(now, key, order.intent.child.instrument, kind);
+        }
         self.record(now, Entry::Done { key, outcome, reject }, out);
         self.guard.gone(key);
         self.doubts.forget(key);

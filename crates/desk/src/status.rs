@@ -147,4 +147,10 @@ impl Desk {
     pub fn load_line(&self, now: Stamp) -> Vec<margin_guard::AccountLine> {
         self.guard.load_line(now)
     }
+
+    /// How large a position in `instrument` may be on `side`, with every factor and cap. `None` for a market that it does not know.
+    #[must_use]
+    pub fn sizing(&self, now: Stamp, instrument: InstrumentId, side: domain::Side) -> Option<risk::sizing::Sizing> {
+        self.guard.sizing(now, instrument, side)
+    }
 }

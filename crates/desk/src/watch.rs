@@ -1,9 +1,16 @@
 //! What the desk looks at about once a second, whatever the market does: profit, statistics, the load of each account.
 
-use domain::{Entry, InstrumentId, ProfitMark, Px, Ratio, Span, Stamp, Usd};
+use std::collections::BTreeSet;
 
+use domain::{
+    Entry, InstrumentId, LevelChange, MarginLevel, ParentChange, ParentId, ProfitMark, Px, Ratio, Span, Stamp, StopLevel, Usd,
+};
+use margin_guard::Repeating;
+
+use crate::deleverage::is_reduction;
+use crate::holds::words;
 use crate::profit::{Drawn, Quotes};
-use crate::{Desk, Effect};
+use crate::{Desk, Effect, Severity};
 
 /// Between two looks. Rules read what was found here; the guard refuses increases when it grows old.
 pub(crate) const ASSESS_EVERY: Span = Span::secs(1);
@@ -15,6 +22,8 @@ const PROFIT_EVERY: Span = Span::secs(10);
 const PEAK_STEP_BPS: i64 = 1;
 /// … and so is profit that moved by this share.
 const PROFIT_STEP_BPS: i64 = 10;
+/// The same alarms are told again after this long.
+const ALARM_AGAIN: Span = Span::secs(60);
 const DAY_MS: u64 = 86_400_000;
 
 /// What the looks remember from one to the next.
@@ -23,6 +32,10 @@ pub(crate) struct Watch {
     next: Option<Stamp>,
     profit: Option<Drawn>,
     profit_recorded: Option<Stamp>,
+    /// Parents that were paused because they repeated themselves.
+    repeating: BTreeSet<ParentId>,
+    /// When alarms were told last.
+    alarmed: Option<Stamp>,
 }
 
 impl Watch {
@@ -46,6 +59,7 @@ impl Desk {
         self.watch.next = Some(now + ASSESS_EVERY);
         self.measure(now, out);
         self.draw_profit(now, out);
+        self.assess(now, out);
         self.deleverage(now, out);
     }
 
@@ -71,7 +85,56 @@ impl Desk {
             self.watch.profit_recorded = Some(now);
             self.record(now, Entry::Profit(drawn.mark.clone()), out);
         }
+        self.guard.observe_profit(now, &drawn.mark);
         self.watch.profit = Some(drawn);
+    }
+
+    /// Has the guard look, and acts on what it found.
+    fn assess(&mut self, now: Stamp, out: &mut Vec<Effect>) {
+        let found = self.guard.assess(now);
+        for change in &found.levels {
+            self.change_level(now, change, out);
+        }
+        if let Some((level, cause)) = found.stop() {
+            self.raise(now, level, &cause, out);
+        }
+        self.watch.repeating.retain(|id| found.repeating.iter().any(|r| r.parent == *id));
+        for Repeating { parent, why } in &found.repeating {
+            if !self.watch.repeating.insert(*parent) {
+                continue;
+            }
+            if self.live.get(*parent).is_some_and(|live| is_reduction(&live.spec)) {
+                // nobody would resume it: another one is planned instead
+                self.end_reduction(now, *parent, why, out);
+                continue;
+            }
+            // paused in the journal, so that it stays stopped over a restart (I30); one that has just ended needs no pause
+            if self.change_parent(now, *parent, &ParentChange::Pause, why, out).is_ok() {
+                self.alert(Severity::Act, "repeats", format!("{parent} is paused: {why}"), out);
+            }
+        }
+        let told = self.watch.alarmed.is_some_and(|at| now.since(at) < ALARM_AGAIN);
+        if !found.alarms.is_empty() && !told {
+            self.watch.alarmed = Some(now);
+            self.alert(Severity::Warn, "data", found.alarms.join("; "), out);
+        }
+    }
+
+    fn change_level(&mut self, now: Stamp, change: &LevelChange, out: &mut Vec<Effect>) {
+        self.record(now, Entry::Level(change.clone()), out);
+        self.holds_due = true;
+        let severity = if change.to >= MarginLevel::TopUp { Severity::Act } else { Severity::Warn };
+        let text = format!("{}: {}, was {}: {}", change.venue, words(change.to), words(change.from), change.why);
+        self.alert(severity, "margin", text, out);
+        if change.to >= MarginLevel::Kill {
+            self.raise(now, StopLevel::ReduceOnly, &format!("{}: {}", words(change.to), change.why), out);
+        }
+    }
+
+    /// The operator has looked at a parent.
+    pub(crate) fn touched(&mut self, parent: ParentId) {
+        self.guard.touch_parent(parent);
+        self.watch.repeating.remove(&parent);
     }
 
     /// Journals profit as it is, before the process leaves.

@@ -1,7 +1,7 @@
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
-use crate::margin::MarginTable;
+use crate::margin::MarginModel;
 use crate::{InstrumentId, Lots, OutOfRange, Px, Qty, Side, Usd};
 
 /// What a venue asks of a price beyond lying on the tick grid.
@@ -49,7 +49,7 @@ pub struct Instrument {
     /// Highest leverage at the first tier.
     pub leverage_max: u32,
     /// Initial and maintenance margin by notional.
-    pub margin: MarginTable,
+    pub margin: MarginModel,
     /// Whether it trades.
     pub status: MarketStatus,
     /// Whether cross margin is refused for it.
@@ -237,7 +237,7 @@ mod tests {
             qty_min: Qty(1),
             notional_min: Usd::whole(10),
             leverage_max: 40,
-            margin: MarginTable::flat(40),
+            margin: MarginModel::flat(40),
             status: MarketStatus::Open,
             isolated_only: false,
         }

@@ -1,9 +1,120 @@
-//! Margin models, shared by the guard and the simulated exchange.
+//! Margin models, shared by the guard and the simulated exchange. Start with [`MarginModel`].
+
+mod dydx;
+
+pub use dydx::{BadTier, DydxMargin, DydxTier, PPM};
 
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
 use crate::{Ratio, Usd};
+
+/// How a market's margin follows from a position's notional: which venue's rules, with the numbers that it publishes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum MarginModel {
+    /// Hyperliquid: tiers by notional, margined at the mark.
+    Hyperliquid(MarginTable),
+    /// dYdX v4: one maintenance rate, an initial rate that grows with open interest, margined at the oracle.
+    Dydx(DydxMargin),
+}
+
+impl From<MarginTable> for MarginModel {
+    fn from(table: MarginTable) -> MarginModel {
+        MarginModel::Hyperliquid(table)
+    }
+}
+
+impl From<DydxMargin> for MarginModel {
+    fn from(margin: DydxMargin) -> MarginModel {
+        MarginModel::Dydx(margin)
+    }
+}
+
+impl MarginModel {
+    /// Hyperliquid's model with one tier.
+    ///
+    /// # Panics
+    /// If `leverage_max` is 0 or above 1000.
+    #[must_use]
+    pub fn flat(leverage_max: u32) -> MarginModel {
+        MarginModel::Hyperliquid(MarginTable::flat(leverage_max))
+    }
+
+    /// Maintenance by notional as a table; dYdX's has one tier.
+    #[must_use]
+    pub fn table(&self) -> &MarginTable {
+        match self {
+            MarginModel::Hyperliquid(table) => table,
+            MarginModel::Dydx(margin) => margin.table(),
+        }
+    }
+
+    /// The table for a position whose own highest leverage is `own`, where the venue reports one (quant §4.1): it replaces the
+    /// first tier's and caps the higher ones. `None` if that makes no table. dYdX's maintenance knows no leverage of a position.
+    #[must_use]
+    pub fn table_at(&self, own: u32) -> Option<MarginTable> {
+        match self {
+            MarginModel::Hyperliquid(table) => {
+                let at = |(k, tier): (usize, &Tier)| (tier.from, if k == 0 { own } else { own.min(tier.leverage_max) });
+                MarginTable::new(&table.tiers().iter().enumerate().map(at).collect::<Vec<_>>()).ok()
+            }
+            MarginModel::Dydx(margin) => Some(margin.table().clone()),
+        }
+    }
+
+    /// All tiers, lowest first.
+    #[must_use]
+    pub fn tiers(&self) -> &[Tier] {
+        self.table().tiers()
+    }
+
+    /// The tier of a position worth `notional` (its magnitude).
+    #[must_use]
+    pub fn tier(&self, notional: Usd) -> &Tier {
+        self.table().tier(notional)
+    }
+
+    /// Maintenance margin of a position worth `notional` (its magnitude).
+    #[must_use]
+    pub fn maintenance(&self, notional: Usd) -> Usd {
+        match self {
+            MarginModel::Hyperliquid(table) => table.maintenance(notional),
+            MarginModel::Dydx(margin) => margin.maintenance(notional),
+        }
+    }
+
+    /// Initial margin of a position worth `notional` at the account's `leverage`. `open_interest` is the market's, valued at
+    /// the oracle; Hyperliquid does not ask it, and for dYdX an unknown one counts as full: the whole notional is asked.
+    #[must_use]
+    pub fn initial(&self, notional: Usd, leverage: u32, open_interest: Option<Usd>) -> Usd {
+        match self {
+            MarginModel::Hyperliquid(table) => table.initial(notional, leverage),
+            MarginModel::Dydx(margin) => margin.initial_at(notional, leverage, open_interest),
+        }
+    }
+
+    /// The price at which account value equals maintenance ([`liquidation_price`]).
+    #[must_use]
+    pub fn liquidation_price(
+        &self,
+        size: Decimal,
+        price: Decimal,
+        value: Decimal,
+        maintenance_other: Decimal,
+    ) -> Option<Decimal> {
+        liquidation_price(self.table(), size, price, value, maintenance_other)
+    }
+
+    /// The venue's limit of the funding rate per hour, either way: 4 % on Hyperliquid, `6·(IMF − MMF)/8` on dYdX (quant §3).
+    #[must_use]
+    pub fn funding_cap_hourly(&self) -> Ratio {
+        match self {
+            MarginModel::Hyperliquid(_) => Ratio::scaled(4, 2),
+            MarginModel::Dydx(margin) => margin.funding_cap_hourly(),
+        }
+    }
+}
 
 /// One margin tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +123,7 @@ pub struct Tier {
     pub from: Usd,
     /// Highest leverage in this tier.
     pub leverage_max: u32,
-    /// Maintenance rate `1/(2·leverage_max)`.
+    /// Maintenance rate: on Hyperliquid `1/(2·leverage_max)`.
     pub rate: Ratio,
     /// Deduction that makes maintenance continuous over tier bounds.
     pub deduction: Usd,
@@ -66,6 +177,11 @@ impl MarginTable {
     #[expect(clippy::expect_used, reason = "a programmer's error: callers check the leverage they were given")]
     pub fn flat(leverage_max: u32) -> MarginTable {
         MarginTable::new(&[(Usd::ZERO, leverage_max)]).expect("invariant: a flat table's leverage is 1 to 1000")
+    }
+
+    /// A table of one tier with a maintenance rate of its own.
+    fn of_rate(leverage_max: u32, rate: Ratio) -> MarginTable {
+        MarginTable { tiers: vec![Tier { from: Usd::ZERO, leverage_max, rate, deduction: Usd::ZERO }] }
     }
 
     /// All tiers, lowest first.
@@ -135,40 +251,4 @@ pub fn liquidation_price(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn usd(text: &str) -> Usd {
-        text.parse().unwrap_or_else(|e| panic!("{e}"))
-    }
-
-    fn dec(text: &str) -> Decimal {
-        Decimal::from_str_exact(text).unwrap_or_else(|e| panic!("{e}"))
-    }
-
-    #[test]
-    fn tiers_measured_on_the_testnet() {
-        // fact sheet §8.2: 12,073.655 under tiers 40x/0, 25x/10,000, 10x/50,000
-        let table =
-            MarginTable::new(&[(Usd::ZERO, 40), (usd("10000"), 25), (usd("50000"), 10)]).unwrap_or_else(|e| panic!("{e}"));
-        let deductions: Vec<_> = table.tiers().iter().map(|t| t.deduction).collect();
-        assert_eq!(deductions, [usd("0"), usd("75"), usd("1575")]);
-        assert_eq!(table.maintenance(usd("12073.655")), usd("166.4731"));
-        assert_eq!(table.maintenance(usd("5873.49")), usd("73.418625"));
-        assert!(MarginTable::new(&[(usd("1"), 40)]).is_err());
-        assert!(MarginTable::new(&[(Usd::ZERO, 10), (usd("5"), 20)]).is_err());
-    }
-
-    #[test]
-    fn liquidation_prices_of_the_sheet() {
-        let at = |lev: u32, size: &str, mark: &str, value: &str, other: &str| {
-            liquidation_price(&MarginTable::flat(lev), dec(size), dec(mark), dec(value), dec(other)).map(|p| p.round_dp(4))
-        };
-        assert_eq!(at(10, "1", "100", "20", "0"), Some(dec("84.2105")));
-        assert_eq!(at(40, "1", "64706", "8000", "373.86"), Some(dec("57802.3899")));
-        assert_eq!(at(10, "1", "100", "200", "0"), None);
-        let tiered = MarginTable::new(&[(Usd::ZERO, 40), (usd("150000000"), 20)]).unwrap_or_else(|e| panic!("{e}"));
-        let liq = liquidation_price(&tiered, dec("3000"), dec("64706"), dec("10000000"), Decimal::ZERO);
-        assert_eq!(liq.map(|p| p.round_dp(4)), Some(dec("62305.2991")));
-    }
-}
+mod tests;

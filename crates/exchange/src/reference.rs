@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use domain::margin::MarginModel;
 use domain::{Instrument, Px, Qty, Ratio, Side, Usd};
 use rust_decimal::{Decimal, RoundingStrategy};
 
@@ -84,6 +85,18 @@ struct Hour {
 const HOURS_KEPT: usize = 25;
 pub(crate) const HOUR_MS: u64 = 3_600_000;
 
+/// How a venue prices and funds a market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// A mark of its own; funding with the interest clamp, at most 4 % per hour.
+    Hyperliquid,
+    /// Margined at the oracle; funding clamped by the market's margin fractions.
+    Dydx {
+        /// Per hour.
+        funding_cap: Ratio,
+    },
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Reference {
     pub oracle: Px,
@@ -92,6 +105,8 @@ pub(crate) struct Reference {
     pub pinned: Option<Px>,
     pub funding_override: Option<Ratio>,
     pub last_trade: Option<Px>,
+    /// The venue's way of pricing and of funding.
+    style: Style,
     /// Whether the tape brings its own oracle.
     external: bool,
     /// Whether a two-sided book was ever seen; until then the mark is the oracle.
@@ -116,6 +131,7 @@ impl Reference {
             pinned: None,
             funding_override: None,
             last_trade: None,
+            style: Style::Hyperliquid,
             external: false,
             started: false,
             basis: Ema::new(mark_every_ms, BASIS_TAU_MS),
@@ -129,11 +145,21 @@ impl Reference {
         }
     }
 
+    /// In the style of the market's margin model.
+    pub(crate) fn in_style(mut self, margin: &MarginModel) -> Reference {
+        self.style = match margin {
+            MarginModel::Hyperliquid(_) => Style::Hyperliquid,
+            MarginModel::Dydx(dydx) => Style::Dydx { funding_cap: dydx.funding_cap_hourly() },
+        };
+        self
+    }
+
     /// The tape's own oracle.
     pub(crate) fn set_oracle(&mut self, px: Px) {
         self.external = true;
         if !self.frozen && px.0 > 0 {
             self.oracle = px;
+            self.follow_oracle();
         }
     }
 
@@ -167,6 +193,15 @@ impl Reference {
         };
         let rounded = (mark + MICRO / 2).div_euclid(MICRO);
         self.mark = self.pinned.unwrap_or_else(|| Px(i64::try_from(rounded).unwrap_or(self.mark.0).max(1)));
+        self.follow_oracle();
+    }
+
+    /// A market of dYdX is margined at the oracle.
+    fn follow_oracle(&mut self) {
+        match self.style {
+            Style::Hyperliquid => {}
+            Style::Dydx { .. } => self.mark = self.pinned.unwrap_or(self.oracle),
+        }
     }
 
     /// Median of best bid, best ask and last trade; the mid before the first trade; nothing unless both sides exist.
@@ -186,6 +221,7 @@ impl Reference {
             self.oracle = move_px(self.oracle);
         }
         self.mark = self.pinned.unwrap_or_else(|| move_px(self.mark));
+        self.follow_oracle();
         self.last_trade = self.last_trade.map(move_px);
         self.book_average.shift(i128::from(ticks) * MICRO);
     }
@@ -235,9 +271,18 @@ impl Reference {
 
     /// The hourly rate if the hour ended now.
     pub(crate) fn funding(&self) -> Ratio {
-        let cap = Ratio::scaled(FUNDING_CAP_PERCENT, 2);
-        let forced = self.funding_override.map(|r| Ratio::clamp(r, Ratio::scaled(-FUNDING_CAP_PERCENT, 2), cap));
-        forced.unwrap_or_else(|| hourly_rate(self.mean_premium(), self.interest_8h))
+        let cap = match self.style {
+            Style::Hyperliquid => Ratio::scaled(FUNDING_CAP_PERCENT, 2),
+            Style::Dydx { funding_cap } => funding_cap,
+        };
+        if let Some(forced) = self.funding_override {
+            return if forced.abs() <= cap { forced } else { signed(forced, cap) };
+        }
+        let premium = self.mean_premium();
+        match self.style {
+            Style::Hyperliquid => hourly_rate(premium, self.interest_8h),
+            Style::Dydx { funding_cap } => dydx_hourly_rate(premium, self.interest_8h, funding_cap),
+        }
     }
 
     /// Settles the hour: records its rate and starts the next.
@@ -285,6 +330,17 @@ pub fn hourly_rate(premium: Decimal, interest_8h: Ratio) -> Ratio {
     let rate = (premium + (interest_8h.decimal() - premium).clamp(-bound, bound)) / Decimal::from(8);
     let cap = Decimal::new(FUNDING_CAP_PERCENT, 2);
     ratio_10(rate.clamp(-cap, cap)).unwrap_or(Ratio::ZERO)
+}
+
+/// dYdX v4's hourly funding rate of a mean premium (quant §3): an eighth of premium and interest, within the market's clamp.
+pub(crate) fn dydx_hourly_rate(premium: Decimal, interest_8h: Ratio, cap_hourly: Ratio) -> Ratio {
+    let rate = (premium + interest_8h.decimal()) / Decimal::from(8);
+    ratio_10(rate.clamp(-cap_hourly.decimal(), cap_hourly.decimal())).unwrap_or(Ratio::ZERO)
+}
+
+/// `magnitude` with the sign of `of`.
+fn signed(of: Ratio, magnitude: Ratio) -> Ratio {
+    if of < Ratio::ZERO { Ratio::new(-magnitude.decimal()).unwrap_or(Ratio::ZERO) } else { magnitude }
 }
 
 fn trillionths(value: i128) -> Decimal {

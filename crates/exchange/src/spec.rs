@@ -1,4 +1,4 @@
-use domain::margin::MarginTable;
+use domain::margin::{DydxMargin, MarginTable};
 use domain::{Instrument, InstrumentId, MarketStatus, PriceRule, Px, Qty, Ratio, Usd, Venue};
 use rust_decimal::Decimal;
 
@@ -16,6 +16,12 @@ pub struct ExchangeSpec {
 }
 
 impl ExchangeSpec {
+    /// dYdX v4's margin rules for these markets, with the fees of the account's tier.
+    #[must_use]
+    pub fn dydx(start_ms: u64, markets: Vec<MarketSpec>, fees: Fees) -> ExchangeSpec {
+        ExchangeSpec { start_ms, markets, fees, rules: VenueRules::dydx() }
+    }
+
     /// Hyperliquid's fees and rules for these markets.
     #[must_use]
     pub fn hyperliquid(start_ms: u64, markets: Vec<MarketSpec>) -> ExchangeSpec {
@@ -48,6 +54,8 @@ pub struct VenueRules {
     pub open_orders_max: u32,
     /// Positions above this notional are liquidated one fifth first.
     pub partial_liquidation_above: Usd,
+    /// Below this fraction of maintenance (numerator, denominator) the backstop takes what the account has.
+    pub backstop: [u32; 2],
     /// Pause after a partial liquidation, milliseconds.
     pub liquidation_cooldown_ms: u64,
     /// Fee of a withdrawal.
@@ -67,11 +75,26 @@ impl Default for VenueRules {
             schedule_cancel_volume_min: Usd::whole(1_000_000),
             open_orders_max: 1_000,
             partial_liquidation_above: Usd::whole(100_000),
+            backstop: [2, 3],
             liquidation_cooldown_ms: 30_000,
             withdraw_fee: Usd::whole(1),
             mark_every_ms: 3_000,
             premium_every_ms: 5_000,
             refuse_live_cloid: true,
+        }
+    }
+}
+
+impl VenueRules {
+    /// dYdX v4's, as far as margin goes (quant §4.2): a position is liquidated whole as soon as maintenance exceeds equity, and
+    /// others bear a loss only once equity is below zero. The rest is as on [`VenueRules::default`].
+    #[must_use]
+    pub fn dydx() -> VenueRules {
+        VenueRules {
+            partial_liquidation_above: Usd::whole(i32::MAX),
+            backstop: [0, 1],
+            liquidation_cooldown_ms: 0,
+            ..VenueRules::default()
         }
     }
 }
@@ -134,7 +157,7 @@ impl MarketSpec {
             qty_min: Qty(1),
             notional_min: Usd::whole(10),
             leverage_max,
-            margin,
+            margin: margin.into(),
             status: MarketStatus::Open,
             isolated_only: false,
         };
@@ -154,6 +177,49 @@ impl MarketSpec {
             open_interest_cap: None,
             margin_mode: MarginMode::Normal,
             instrument,
+        })
+    }
+}
+
+impl MarketSpec {
+    /// A dYdX v4 perpetual: margined at its oracle by its liquidity tier, without an interest part in its funding (cross).
+    ///
+    /// # Errors
+    /// If the name is not an instrument's, a grid step is not positive, or `oracle` is not a price on the grid.
+    pub fn dydx(
+        name: &str,
+        clob_pair: u32,
+        (tick, lot): (Decimal, Decimal),
+        margin: DydxMargin,
+        oracle: Decimal,
+    ) -> Result<MarketSpec, BadSpec> {
+        if tick <= Decimal::ZERO || lot <= Decimal::ZERO {
+            return Err(BadSpec(format!("market {name}: tick {tick} and lot {lot} must be above 0")));
+        }
+        let leverage_max = margin.table().tiers().first().map_or(1, |tier| tier.leverage_max);
+        let instrument = Instrument {
+            id: InstrumentId::new(Venue::Dydx, name).map_err(|e| BadSpec(e.to_string()))?,
+            venue_asset: clob_pair,
+            tick,
+            lot,
+            price_rule: PriceRule::Grid,
+            qty_min: Qty(1),
+            notional_min: Usd::ZERO,
+            leverage_max,
+            margin: margin.into(),
+            status: MarketStatus::Open,
+            isolated_only: false,
+        };
+        let oracle = instrument.px_nearest(oracle).map_err(|e| BadSpec(format!("market {name}: oracle: {e}")))?;
+        Ok(MarketSpec {
+            instrument,
+            oracle,
+            funding_interest_8h: Ratio::ZERO,
+            impact_notional: Usd::whole(10_000),
+            market_order_notional_max: Usd::whole(30_000_000),
+            open_interest_of_others: Qty::ZERO,
+            open_interest_cap: None,
+            margin_mode: MarginMode::Normal,
         })
     }
 }

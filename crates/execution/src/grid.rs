@@ -91,7 +91,7 @@ mod tests {
             qty_min: Qty(3),
             notional_min: Usd::whole(10),
             leverage_max: 40,
-            margin: MarginTable::flat(40),
+            margin: MarginModel::flat(40),
             status: MarketStatus::Open,
             isolated_only: false,
         }

@@ -53,7 +53,7 @@ pub(crate) fn perp(name: &str, tick_decimals: u32, lot_decimals: u32, leverage: 
         qty_min: Qty(1),
         notional_min: Usd::whole(10),
         leverage_max: leverage,
-        margin: MarginTable::flat(leverage),
+        margin: MarginModel::flat(leverage),
         status: MarketStatus::Open,
         isolated_only: false,
     }

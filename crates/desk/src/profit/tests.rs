@@ -17,7 +17,7 @@ fn rules() -> BTreeMap<InstrumentId, Instrument> {
         qty_min: Qty(1),
         notional_min: Usd::whole(10),
         leverage_max: 40,
-        margin: margin::MarginTable::flat(40),
+        margin: margin::MarginModel::flat(40),
         status: MarketStatus::Open,
         isolated_only: false,
     };

@@ -4,7 +4,7 @@ use domain::{Lots, Ratio, Usd};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::{Exchange, VAULT};
-use crate::account::{Account, CENTS, over_leverage};
+use crate::account::{Account, CENTS};
 use crate::event::{LedgerDelta, OrderStatus};
 use crate::op::{AccountKey, Asset, Op};
 use crate::reference::HOUR_MS;
@@ -155,14 +155,14 @@ impl Exchange {
             if leverage > instrument.margin.tier(notional).leverage_max {
                 return no("Invalid leverage value");
             }
-            let more = over_leverage(notional, leverage) - over_leverage(notional, old.value);
+            let more = self.initial_margin(market, notional, leverage) - self.initial_margin(market, notional, old.value);
             if is_cross && leverage < old.value && self.cross_sums(owner).free() < more {
                 return no(
                     "Cross position does not have sufficient margin available to decrease leverage. To decrease leverage, deposit more collateral.",
                 );
             }
             let (value, _) = Exchange::isolated_sums(market, position);
-            if !is_cross && leverage < old.value && value < over_leverage(notional, leverage) {
+            if !is_cross && leverage < old.value && value < self.initial_margin(market, notional, leverage) {
                 return no(
                     "Isolated position does not have sufficient margin available to decrease leverage. To decrease leverage, add margin to the position.",
                 );
@@ -198,7 +198,7 @@ impl Exchange {
             }
             let notional = market.instrument().notional(market.mark(), position.szi.abs());
             let setting = owner.leverage(asset, market.instrument(), market.cross_allowed());
-            let floor = over_leverage(notional, setting.value).max(notional.times(Ratio::scaled(FLOOR_PERCENT, 2)));
+            let floor = self.initial_margin(market, notional, setting.value).max(notional.times(Ratio::scaled(FLOOR_PERCENT, 2)));
             let (value, _) = Exchange::isolated_sums(market, position);
             if value + amount < floor {
                 return no("Position does not have sufficient margin for reduction.");

@@ -212,7 +212,8 @@ impl Exchange {
                 return bad(format!("market {id}: oracle is {} ticks, expected at least 1", oracle.0));
             }
             let reference =
-                Reference::new(oracle, rules.mark_every_ms, market.funding_interest_8h, market.impact_notional, spec.start_ms);
+                Reference::new(oracle, rules.mark_every_ms, market.funding_interest_8h, market.impact_notional, spec.start_ms)
+                    .in_style(&market.instrument.margin);
             let state = Market {
                 spec: market.clone(),
                 book: OrderBook::new(),

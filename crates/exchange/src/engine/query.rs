@@ -1,11 +1,12 @@
 //! What can be asked. Nothing here changes anything.
 
-use domain::{Instrument, InstrumentId, Lots, Px, Qty, Side, Usd, margin};
+use domain::margin::MarginModel;
+use domain::{Instrument, InstrumentId, Lots, Px, Qty, Side, Usd};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::orders::Stage;
 use super::{Exchange, Market, Pools, VAULT};
-use crate::account::{Account, CENTS, Position, over_leverage};
+use crate::account::{Account, CENTS, Position};
 use crate::event::{FillRecord, FundingPayment, LedgerRow, OrderUpdate};
 use crate::op::{AccountKey, Asset, OrderRef};
 use crate::reference::micro_px;
@@ -163,7 +164,7 @@ impl Exchange {
             None => (cross_value, other_maintenance),
         };
         let liquidation_px =
-            margin::liquidation_price(&instrument.margin, size, instrument.px_decimal(mark), value.decimal(), other.decimal());
+            instrument.margin.liquidation_price(size, instrument.px_decimal(mark), value.decimal(), other.decimal());
         let at_stake = position.cost.decimal().abs() / Decimal::from(setting.value.max(1));
         PositionState {
             asset,
@@ -175,7 +176,8 @@ impl Exchange {
             unrealized_pnl,
             return_on_equity: unrealized_pnl.decimal().checked_div(at_stake).map_or(Decimal::ZERO, long),
             liquidation_px: liquidation_px.map(long).filter(|px| *px > Decimal::ZERO),
-            margin_used: isolated.map_or_else(|| over_leverage(position_value, setting.value), |equity| equity.round(CENTS)),
+            margin_used: isolated
+                .map_or_else(|| self.initial_margin(market, position_value, setting.value), |equity| equity.round(CENTS)),
             max_leverage: instrument.leverage_max,
             cum_funding: position.funding,
         }
@@ -196,12 +198,12 @@ impl Exchange {
             let brought = match position {
                 Some(p) if !closing.is_zero() => match p.isolated {
                     Some(_) => Exchange::isolated_sums(market, p).0.max(Usd::ZERO),
-                    None => over_leverage(market.instrument().notional(mark, closing), leverage.value),
+                    None => self.initial_margin(market, market.instrument().notional(mark, closing), leverage.value),
                 },
                 _ => Usd::ZERO,
             };
             let available = free + brought;
-            let money = available.decimal() * Decimal::from(leverage.value);
+            let money = available.decimal() * self.reach(market, leverage.value);
             let opening = money.checked_div(market.instrument().px_decimal(mark)).unwrap_or(Decimal::ZERO);
             (closing + market.instrument().floor_to_lot(opening), available.round(CENTS))
         };
@@ -213,6 +215,18 @@ impl Exchange {
             available_to_trade: [buy.1, sell.1],
             mark,
         })
+    }
+
+    /// Notional that a unit of initial margin carries.
+    fn reach(&self, market: &Market, leverage: u32) -> Decimal {
+        match &market.instrument().margin {
+            MarginModel::Hyperliquid(_) => Decimal::from(leverage),
+            MarginModel::Dydx(_) => {
+                let million = Usd::whole(1_000_000);
+                let margin = self.initial_margin(market, million, leverage);
+                million.decimal().checked_div(margin.decimal()).unwrap_or(Decimal::ONE)
+            }
+        }
     }
 
     /// The leverage setting: cross at the lower of 20 and the market's highest until set. `None` for an unknown market.

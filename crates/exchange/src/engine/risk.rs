@@ -1,5 +1,6 @@
 //! Margin: what an account may open, and what happens when it cannot hold what it has.
 
+use domain::margin::MarginModel;
 use domain::{Lots, Px, Qty, Side, Usd};
 
 use super::matching::{Cause, Party, Trade};
@@ -46,7 +47,8 @@ impl Exchange {
             let notional = instrument.notional(mark, position.szi.abs());
             sums.value += instrument.value(mark, position.szi);
             sums.notional += notional;
-            sums.initial += over_leverage(notional, account.leverage(asset, instrument, market.cross_allowed()).value);
+            let leverage = account.leverage(asset, instrument, market.cross_allowed()).value;
+            sums.initial += self.initial_margin(market, notional, leverage);
             sums.maintenance += instrument.margin.maintenance(notional);
         }
         for ((asset, side), resting) in account.resting.iter().filter(|(_, r)| r.lots > 0) {
@@ -54,9 +56,22 @@ impl Exchange {
             let opening = (resting.lots - account.reducible(*asset, *side).0).max(0);
             let value = resting.value * i128::from(opening) / i128::from(resting.lots);
             let leverage = account.leverage(*asset, market.instrument(), market.cross_allowed()).value;
-            sums.reserved += over_leverage(units(market, value), leverage);
+            sums.reserved += self.initial_margin(market, units(market, value), leverage);
         }
         sums
+    }
+
+    /// Initial margin of a notional at the account's leverage, 6 decimals, rounded up. On a dYdX market the open interest of all
+    /// accounts raises it.
+    pub(super) fn initial_margin(&self, market: &Market, notional: Usd, leverage: u32) -> Usd {
+        let instrument = market.instrument();
+        match &instrument.margin {
+            MarginModel::Hyperliquid(_) => over_leverage(notional, leverage),
+            MarginModel::Dydx(margin) => {
+                let open = self.open_interest(Asset(instrument.venue_asset));
+                margin.initial_at(notional, leverage, Some(instrument.notional(market.reference.oracle, open)))
+            }
+        }
     }
 
     /// Value and maintenance of an isolated position.
@@ -91,12 +106,13 @@ impl Exchange {
         if market.spec.open_interest_cap.is_some_and(|cap| self.open_interest(asset) + Qty(after - before) > cap) {
             return Err(Kind::OpenInterest);
         }
-        let needed = over_leverage(units(market, i128::from(at.0) * i128::from(after - before)), setting.value);
+        let opened = units(market, i128::from(at.0) * i128::from(after - before));
+        let needed = self.initial_margin(market, opened, setting.value);
         // an order that closes the position on its way to the other side brings that position's margin along
         let brought = match owner.positions.get(&asset) {
             Some(position) if !room.is_zero() => match position.isolated {
                 Some(_) => Exchange::isolated_sums(market, position).0.max(Usd::ZERO),
-                None => over_leverage(instrument.notional(market.mark(), room), setting.value),
+                None => self.initial_margin(market, instrument.notional(market.mark(), room), setting.value),
             },
             _ => Usd::ZERO,
         };
@@ -119,14 +135,14 @@ impl Exchange {
         if isolated {
             let brought = position.filter(|_| !room.is_zero()).map_or(Usd::ZERO, |p| Exchange::isolated_sums(market, p).0);
             let free = sums.value - sums.initial + brought;
-            return free >= over_leverage(instrument.notional(px, opening), setting.value);
+            return free >= self.initial_margin(market, instrument.notional(px, opening), setting.value);
         }
         let mark = market.mark();
         let szi = position.map_or(Lots::ZERO, |p| p.szi);
         let then = szi + Lots(side.sign() * qty.0);
         let traded = Lots(side.sign() * qty.0);
         let gain = instrument.value(mark, traded) - instrument.value(px, traded);
-        let margin = |szi: Lots| over_leverage(instrument.notional(mark, szi.abs()), setting.value);
+        let margin = |szi: Lots| self.initial_margin(market, instrument.notional(mark, szi.abs()), setting.value);
         sums.value + gain >= sums.initial - margin(szi) + margin(then)
     }
 
@@ -185,11 +201,10 @@ impl Exchange {
 
     fn shortfall(&self, account: AccountKey, scope: Option<Asset>) -> Shortfall {
         let (value, maintenance) = self.scope_sums(account, scope);
-        let three = domain::Ratio::scaled(3, 0);
-        let two = domain::Ratio::scaled(2, 0);
+        let [num, den] = self.rules.backstop.map(|n| domain::Ratio::scaled(i64::from(n), 0));
         if maintenance == Usd::ZERO || value >= maintenance {
             Shortfall::None
-        } else if value.times(three) < maintenance.times(two) {
+        } else if value.times(den) < maintenance.times(num) {
             Shortfall::Backstop
         } else {
             Shortfall::Maintenance
@@ -386,7 +401,7 @@ enum Shortfall {
     None,
     /// Below maintenance.
     Maintenance,
-    /// Below two thirds of maintenance.
+    /// Below the backstop's share of maintenance.
     Backstop,
 }
 

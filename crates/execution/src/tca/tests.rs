@@ -33,7 +33,7 @@ fn instrument() -> Instrument {
         qty_min: Qty(1),
         notional_min: Usd::whole(10),
         leverage_max: 10,
-        margin: MarginTable::flat(10),
+        margin: MarginModel::flat(10),
         status: MarketStatus::Open,
         isolated_only: false,
     }

@@ -559,7 +559,7 @@ fn check_plan(faults: &mut Faults, n: usize, parent: &RawParent, markets: &[Mark
         qty_min: domain::Qty(1),
         notional_min: Usd::ZERO,
         leverage_max: 1,
-        margin: domain::margin::MarginTable::flat(1),
+        margin: domain::margin::MarginModel::flat(1),
         status: domain::MarketStatus::Open,
         isolated_only: false,
     };

@@ -364,7 +364,7 @@ fn btc() -> Instrument {
         qty_min: Qty(1),
         notional_min: Usd::whole(10),
         leverage_max: 40,
-        margin: domain::margin::MarginTable::flat(40),
+        margin: domain::margin::MarginModel::flat(40),
         status: MarketStatus::Open,
         isolated_only: false,
     }

@@ -70,7 +70,7 @@ fn instrument(sz_decimals: u32) -> Instrument {
         qty_min: Qty(1),
         notional_min: Usd::whole(10),
         leverage_max: 40,
-        margin: MarginTable::flat(40),
+        margin: MarginModel::flat(40),
         status: MarketStatus::Open,
         isolated_only: false,
     }

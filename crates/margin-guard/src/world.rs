@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::margin::MarginTable;
+use domain::margin::MarginModel;
 use domain::{
     AccountView, Book, Child, ChildNo, ClientKey, EndPolicy, Epoch, Expiry, Instrument, InstrumentId, Intent, JournalTag, Level,
     Lots, MarketStatus, Marks, OrderReport, ParentId, ParentSpec, Placement, PositionView, PriceRule, Px, Qty, Ratio,

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub use funding::{Multiplier, funding_multiplier};
 pub use params::{FundingParams, LeverageTier, Ramp, SizingParams};
-pub use walk::{Depth, Walk, WalkStep};
+pub use walk::{Depth, ExitCost, Walk};
 
 use crate::exact::{allowed, div, mul, ratio};
 use caps::Terms;

@@ -13,7 +13,7 @@ fn rules() -> Instrument {
         qty_min: Qty(1),
         notional_min: Usd::whole(4),
         leverage_max: 40,
-        margin: margin::MarginTable::flat(40),
+        margin: margin::MarginModel::flat(40),
         status: MarketStatus::Open,
         isolated_only: false,
     }

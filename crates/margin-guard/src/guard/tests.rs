@@ -529,7 +529,7 @@ fn c14_cover_of_the_worst_case() {
 fn c14_tiers_and_the_positions_own_leverage() {
     let tiers = MarginTable::new(&[(Usd::ZERO, 40), (usd("10000"), 25), (usd("50000"), 10)]).unwrap_or_else(|e| panic!("{e}"));
     let mut guard = world();
-    guard.set_instrument(&domain::Instrument { margin: tiers, ..btc_rules() });
+    guard.set_instrument(&domain::Instrument { margin: tiers.into(), ..btc_rules() });
     guard.set_position(btc(), Lots(12_000));
     let worst = |guard: &Guard| guard.status(t0()).accounts[&HL].maintenance_worst;
     // fact sheet §8.2: 12,000/50 − 75

@@ -231,7 +231,7 @@ impl Play {
                 let rules = if other { eth_rules() } else { btc_rules() };
                 let steps = [(Usd::ZERO, rules.leverage_max), (Usd::whole(5_000), 10), (Usd::whole(20_000), 3)];
                 let margin = MarginTable::new(if tiered { &steps } else { &steps[..1] }).unwrap_or_else(|e| panic!("{e}"));
-                self.guard.set_instrument(&Instrument { margin, ..rules });
+                self.guard.set_instrument(&Instrument { margin: margin.into(), ..rules });
             }
             Op::Wait { ms } => {
                 self.ms += ms;

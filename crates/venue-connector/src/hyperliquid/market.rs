@@ -133,7 +133,7 @@ pub(super) fn instrument(
         qty_min: Qty(1),
         notional_min: Usd::whole(NOTIONAL_MIN),
         leverage_max,
-        margin,
+        margin: margin.into(),
         status: if delisted { MarketStatus::Closed } else { MarketStatus::Open },
         isolated_only,
     })

@@ -75,7 +75,7 @@ impl Grid {
 
 #[cfg(test)]
 mod tests {
-    use domain::margin::MarginTable;
+    use domain::margin::MarginModel;
     use domain::{InstrumentId, MarketStatus, Usd, Venue};
     use proptest::prelude::*;
 

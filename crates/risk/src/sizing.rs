@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub use funding::{Multiplier, funding_multiplier};
 pub use params::{FundingParams, LeverageTier, Ramp, SizingParams};
-pub use walk::{Depth, ExitCost, Walk};
+pub use walk::{Depth, Walk, WalkStep};
 
 use crate::exact::{allowed, div, mul, ratio};
 use caps::Terms;

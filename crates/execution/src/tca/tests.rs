@@ -1,4 +1,4 @@
-use domain::margin::MarginTable;
+use domain::margin::MarginModel;
 use domain::{
     Basis, Child, ChildNo, EndPolicy, Epoch, Expiry, FundingPayment, Intent, JournalTag, Lots, MarketStatus, PriceRule, Px, Qty,
     TradeId, Venue, VenueOrderId,

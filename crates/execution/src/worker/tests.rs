@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use domain::margin::MarginTable;
+use domain::margin::MarginModel;
 use domain::{
     EndPolicy, InstrumentId, Level as BookLevel, LiquidityRole, MarketStatus, OrderOutcome, ParentId, Placement, PriceRule, Prng,
     Ratio, Tif, Venue,

@@ -127,16 +127,7 @@ impl Market {
         };
         let market = &rules.instrument.margin;
         let own = self.view.map(|v| v.leverage_max).filter(|own| *own != rules.instrument.leverage_max);
-        let adjusted = own.and_then(|own| {
-            let steps: Vec<_> = market
-                .tiers()
-                .iter()
-                .enumerate()
-                .map(|(k, tier)| (tier.from, if k == 0 { own } else { own.min(tier.leverage_max) }))
-                .collect();
-            MarginTable::new(&steps).ok()
-        });
-        let table = adjusted.unwrap_or_else(|| market.clone());
+        let table = own.and_then(|own| market.table_at(own)).unwrap_or_else(|| market.table().clone());
         let tiers = Tiers::of(&table);
         self.load.reshape(|shape| shape.set_tiers(&tiers));
         self.table = Some((table, tiers));

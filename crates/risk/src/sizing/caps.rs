@@ -163,25 +163,23 @@ fn loss_budget(params: &SizingParams, inputs: &Inputs<'_>, terms: &Terms) -> Cap
     let funding = funding_share(params, inputs);
     let per_unit = add(add(market, params.fee_rate.decimal().max(Decimal::ZERO)), funding);
     let k_slippage = stressed(params, book);
+    let loss = |n: Decimal| add(mul(n, per_unit), mul(k_slippage, book.walk.cost(n).0));
     let budget = mul(budget.decimal().max(Decimal::ZERO), terms.scale);
-    let exit = |n: Decimal| book.walk.exit(n).map(|exit| mul(k_slippage, exit.usd));
-    let affords = |n: Decimal| exit(n).is_some_and(|exit| add(mul(n, per_unit), exit) <= budget);
-    let budget_why = cents(budget);
-    // without slippage this much would use the budget up; the answer lies below
     let (mut low, mut high) = (Decimal::ZERO, div(budget, per_unit));
-    if affords(high) {
+    if loss(high) <= budget {
         low = high;
     }
     for _ in 0..HALVINGS {
         let middle = div(add(low, high), Decimal::TWO);
-        if affords(middle) { low = middle } else { high = middle }
+        if loss(middle) <= budget { low = middle } else { high = middle }
     }
-    let (share, extrapolated) = book.walk.slippage(allowed(low));
+    let (cost, extrapolated) = book.walk.cost(low);
     let why = format!(
-        "a loss of {budget_why}: {} by price, {} by leaving{}, {} by fees and {} by funding of each unit",
+        "a loss of {}: {} by price, {} by exit slippage{}, {} by fees, {} by funding, of each unit",
+        cents(budget),
         percent(market),
-        percent(mul(k_slippage, share)),
-        if extrapolated { " beyond the visible book" } else { "" },
+        percent(div(mul(k_slippage, cost), low)),
+        if extrapolated { " (beyond the visible book)" } else { "" },
         percent(params.fee_rate.decimal()),
         percent(funding)
     );

@@ -1,4 +1,4 @@
-use domain::margin::MarginTable;
+use domain::margin::MarginModel;
 use domain::{InstrumentId, MarketStatus, PriceRule, Px, Qty, Usd, Venue};
 use proptest::prelude::*;
 

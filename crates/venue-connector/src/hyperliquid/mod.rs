@@ -3,6 +3,7 @@
 //! * `startup`: what must be true before the first order, and the markets' rules.
 //! * `orders`: placing, cancelling, burning nonces, and what an answer means.
 //! * `stream`: sockets that reconnect; market data. `account`: account frames and reads. `history`: bars and past funding.
+//! * `mode`: which orders the venue takes at present.
 //! * `http`, `limits`, `nonce`, `config`: one request, budgets, nonces, settings.
 
 mod account;
@@ -12,6 +13,7 @@ mod history;
 mod http;
 mod limits;
 mod market;
+mod mode;
 mod nonce;
 mod orders;
 mod read;
@@ -100,6 +102,7 @@ pub(crate) struct Shared {
     gate_closed: Arc<AtomicBool>,
     /// Nonces whose burn got no answer: a later "duplicate" does not say whose it was.
     burns_lost: Mutex<BTreeSet<u64>>,
+    mode: mode::Mode,
     /// A payment of funding was seen: an hour is settled.
     funding_paid: Notify,
     /// The newest account that was delivered: when, and of which venue time.

@@ -270,6 +270,7 @@ async fn report(shared: &Shared, outcomes: impl IntoIterator<Item = (Intent, Sen
                 if reject.kind == RejectKind::Throttled && !reject.text.starts_with("not sent") {
                     shared.address.exhausted();
                 }
+                shared.mode.refused(intent.child.instrument, reject, (shared.clock)());
                 debug!(key = %intent.key, kind = ?reject.kind, text = reject.text, "order rejected");
             }
             SendOutcome::Unknown(lost) => {

@@ -98,6 +98,17 @@ impl ReadError {
     }
 }
 
+/// One reading of `exchangeStatus`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ClockReading {
+    /// The venue's clock minus ours, milliseconds.
+    pub offset_ms: i64,
+    /// The round trip that it was read in.
+    pub trip: Duration,
+    /// The venue's notice, in its own words.
+    pub notice: Option<String>,
+}
+
 /// What reading needs.
 pub(super) struct Reads {
     pub http: Http,
@@ -167,15 +178,24 @@ impl Reads {
         }
     }
 
-    /// The venue's clock minus ours, in milliseconds, and the round trip that it was read in.
-    pub(super) async fn clock_offset(&self, how: How) -> Result<(i64, Duration), ReadError> {
+    /// The venue's clock and what it says about itself.
+    pub(super) async fn clock_offset(&self, how: How) -> Result<ClockReading, ReadError> {
         let before = (self.clock)();
         let status: ExchangeStatus = self.read(&InfoRequest::ExchangeStatus, How { patience: Duration::ZERO, ..how }).await?;
         let after = (self.clock)();
         let trip = after.since(before);
         let middle = before.wall_ms + trip.as_millis() / 2;
         let offset = i128::from(status.time) - i128::from(middle);
-        Ok((i64::try_from(offset).unwrap_or(i64::MAX), Duration::from_nanos(trip.0)))
+        let notice = match status.special_statuses {
+            serde_json::Value::Null => None,
+            serde_json::Value::String(text) => Some(text),
+            other => Some(other.to_string()),
+        };
+        Ok(ClockReading {
+            offset_ms: i64::try_from(offset).unwrap_or(i64::MAX),
+            trip: Duration::from_nanos(trip.0),
+            notice: notice.filter(|text| !text.is_empty()),
+        })
     }
 
     pub(super) async fn account(&self, user: Address, how: How) -> Result<ClearinghouseState, ReadError> {

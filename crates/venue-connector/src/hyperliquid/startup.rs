@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use domain::{Fact, Instrument, Prng, Seed, SpecFault, Usd, Venue};
+use domain::{Fact, Instrument, InstrumentId, Prng, Seed, SpecFault, Usd, Venue};
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -29,7 +29,7 @@ use super::nonce::NonceSource;
 use super::orders::{self, LeverageError, ProofError};
 use super::read::{How, ReadError, Reads};
 use super::stream::{LinkParts, Pacer};
-use super::{Connector, FACTS_MAX, Resume, Shared, Started, history};
+use super::{Connector, FACTS_MAX, Resume, Shared, Started, history, mode};
 use crate::feed::market_feed;
 use crate::port::{Clock, Next};
 
@@ -252,6 +252,7 @@ pub(super) async fn start(config: Config, key: Key, clock: Clock, jitter: Prng, 
         landing: orders::Landing::default(),
         gate_closed,
         burns_lost: std::sync::Mutex::default(),
+        mode: mode::Mode::default(),
         funding_paid: tokio::sync::Notify::new(),
         account_seen: std::sync::Mutex::default(),
         config,
@@ -315,9 +316,9 @@ async fn clock_offset(venue: &Patient<'_>) -> Result<i64, StartError> {
     venue.read::<ExchangeStatus>(&InfoRequest::ExchangeStatus).await?;
     let mut best: Option<(i64, Duration)> = None;
     for _ in 0..CLOCK_PROBES {
-        let (offset, trip) = venue.reads.clock_offset(venue.how).await?;
-        if best.is_none_or(|(_, shortest)| trip < shortest) {
-            best = Some((offset, trip));
+        let reading = venue.reads.clock_offset(venue.how).await?;
+        if best.is_none_or(|(_, shortest)| reading.trip < shortest) {
+            best = Some((reading.offset_ms, reading.trip));
         }
     }
     let offset_ms = best.map_or(i64::MAX, |(offset, _)| offset);
@@ -517,7 +518,8 @@ fn spawn(
     crew.spawn("account poll", poll_account(Arc::clone(&shared), crew.stop.clone()));
     crew.spawn("clock poll", poll_clock(Arc::clone(&shared), crew.stop.clone()));
     crew.spawn("rules poll", poll_rules(Arc::clone(&shared), crew.stop.clone()));
-    let ids = traded.iter().map(|i| i.id).collect();
+    let ids: Vec<InstrumentId> = traded.iter().map(|i| i.id).collect();
+    crew.spawn("venue mode", mode::run(Arc::clone(&shared), ids.clone(), crew.stop.clone()));
     let spread = Seed(jitter.next_u64()).fork("history");
     crew.spawn("history", history::run(Arc::clone(&shared), ids, spread, crew.stop.clone()));
     Connector { shared, tasks: crew.tasks, stop: crew.stop, fallen }
@@ -612,8 +614,14 @@ async fn poll_clock(shared: Arc<Shared>, stop: CancellationToken) {
         let mut best: Option<(i64, Duration)> = None;
         for reading in [readings.0, readings.1] {
             match reading {
-                Ok(new) if best.is_none_or(|(_, shortest)| new.1 < shortest) => best = Some(new),
-                Ok(_) => {}
+                Ok(new) => {
+                    if let Some(notice) = &new.notice {
+                        shared.mode.noticed(notice, (shared.clock)());
+                    }
+                    if best.is_none_or(|(_, shortest)| new.trip < shortest) {
+                        best = Some((new.offset_ms, new.trip));
+                    }
+                }
                 Err(e) => complain(&e, "the venue's clock could not be read"),
             }
         }
@@ -631,23 +639,11 @@ async fn poll_clock(shared: Arc<Shared>, stop: CancellationToken) {
 
 /// Reads the markets' rules and the address's budget.
 async fn poll_rules(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut told: Vec<Instrument> = Vec::new();
     while pause(&stop, shared.config.timing.rules_poll).await {
         match shared.reads.read::<Meta>(&InfoRequest::Meta { dex: None }, refresh(&shared, Lane::Read)).await {
             Ok(meta) => {
                 let fresh: Vec<Instrument> = instruments(&meta).filter_map(|(_, instrument)| instrument.ok()).collect();
-                let news = shared.markets.update(&fresh);
-                for instrument in news.iter().filter(|n| !told.contains(n)) {
-                    warn!(instrument = %instrument.id, status = ?instrument.status, "a market's rules changed");
-                    shared.sink.rules(Arc::new(instrument.clone()));
-                }
-                // what changed back must be told as well
-                for old in told.iter().filter(|t| !news.iter().any(|n| n.id == t.id)) {
-                    if let Some(pinned) = shared.markets.get(old.id) {
-                        shared.sink.rules(Arc::clone(pinned));
-                    }
-                }
-                told = news;
+                shared.mode.listed(shared.markets.update(&fresh));
             }
             Err(e) => complain(&e, "the markets' rules could not be read"),
         }

@@ -12,7 +12,7 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{InstrumentId, Span, SpecFault, Venue};
+use domain::{InstrumentId, Ratio, Span, SpecFault, Usd, Venue};
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
@@ -323,6 +323,18 @@ impl Limits {
     #[must_use]
     pub const fn trust(&self) -> &Trust {
         &self.trust
+    }
+
+    /// Least cover of the worst case: the load line, beyond which no order may load an account (C14).
+    #[must_use]
+    pub fn cover_min(&self) -> Ratio {
+        self.cover.ratio()
+    }
+
+    /// Most that the worst-case position in `instrument` may be worth, whatever the sizing rule says (C11).
+    #[must_use]
+    pub fn market_notional_max(&self, instrument: InstrumentId) -> Usd {
+        self.caps(instrument).market_notional.usd()
     }
 
     pub(crate) fn caps(&self, instrument: InstrumentId) -> &Caps {

@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::extract::{Path as UrlPath, State};
+use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use domain::{Command, CommandReply, InstrumentId, ParentChange, ParentId, SpecFault, StopLevel};
+use domain::{Command, CommandReply, InstrumentId, ParentChange, ParentId, Side, SpecFault, StopLevel};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +19,7 @@ use crate::config::{RawParent, plan_to_spec};
 use crate::daemon::{Request, View};
 use crate::gate::Gate;
 use crate::live::Frame;
+use crate::show;
 
 /// Requests waiting for the loop.
 pub const REQUESTS_MAX: usize = 64;
@@ -78,6 +79,8 @@ pub async fn serve(listener: UnixListener, requests: Requests, gate: Arc<Gate>) 
     let router = Router::new()
         .route("/status", get(status))
         .route("/frame", get(frame))
+        .route("/size", get(size))
+        .route("/margin", get(margin))
         .route("/parents", post(submit))
         .route("/parents/{id}", post(change))
         .route("/kill", post(kill))
@@ -100,6 +103,61 @@ async fn frame(State(requests): State<Requests>) -> Response {
     match view(&requests).await {
         Some(view) => Json(Frame::new(&view)).into_response(),
         None => leaving(),
+    }
+}
+
+/// What a question about size or margin says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Asked {
+    /// Which market.
+    instrument: Option<String>,
+    /// Only this side.
+    side: Option<Side>,
+    /// As text, in lines of at most so many columns.
+    width: Option<usize>,
+}
+
+fn lines(lines: &[String]) -> Response {
+    (StatusCode::OK, [("content-type", "text/plain; charset=utf-8")], lines.join("\n")).into_response()
+}
+
+async fn size(State(requests): State<Requests>, Query(asked): Query<Asked>) -> Response {
+    let name = asked.instrument.unwrap_or_default();
+    let unknown = |known: &[InstrumentId]| {
+        let names: Vec<String> = known.iter().map(ToString::to_string).collect();
+        let expected = if names.is_empty() {
+            "a market that the venue has told of".to_owned()
+        } else {
+            format!("one of {}", names.join(", "))
+        };
+        refused(vec![SpecFault { field: "instrument".into(), value: name.clone(), expected }])
+    };
+    let Ok(instrument) = name.parse::<InstrumentId>() else {
+        let known = view(&requests).await.map(|view| view.instruments.into_keys().collect::<Vec<_>>());
+        return known.map_or_else(leaving, |known| unknown(&known));
+    };
+    let (to, from) = oneshot::channel();
+    if requests.send(Request::Size(instrument, asked.side, to)).await.is_err() {
+        return leaving();
+    }
+    match (from.await, asked.width) {
+        (Err(_), _) => leaving(),
+        (Ok(Err(known)), _) => unknown(&known),
+        (Ok(Ok(sized)), Some(width)) => lines(&show::size::size(&sized.sides, &sized.rules, show::fit(width))),
+        (Ok(Ok(sized)), None) => Json(sized.sides).into_response(),
+    }
+}
+
+async fn margin(State(requests): State<Requests>, Query(asked): Query<Asked>) -> Response {
+    let (to, from) = oneshot::channel();
+    if requests.send(Request::Margin(to)).await.is_err() {
+        return leaving();
+    }
+    match (from.await, asked.width) {
+        (Err(_), _) => leaving(),
+        (Ok(view), Some(width)) => lines(&show::margin::margin(&view, show::fit(width))),
+        (Ok(view), None) => Json(view).into_response(),
     }
 }
 

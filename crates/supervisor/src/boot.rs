@@ -80,6 +80,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         connector: started.connector,
         market: started.market,
         account: started.account,
+        limits: config.limits.clone(),
         wall,
         gate: Arc::clone(&gate),
         requests,

@@ -44,6 +44,23 @@ pub enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Show how large a position may be and why: every input, factor and cap, the binding one marked.
+    Size {
+        /// Such as `hyperliquid:BTC`.
+        instrument: String,
+        /// Only this side.
+        #[arg(long, value_parser = ["buy", "sell"])]
+        side: Option<String>,
+        /// As JSON, one object per side.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Draw the load line of every account: margin, buffer, runway, scenarios, liquidation prices.
+    Margin {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Watch the running daemon until it stops or you do.
     Watch,
     /// Pause a parent: its working children are cancelled.

@@ -16,10 +16,11 @@ use std::time::Duration;
 
 use desk::{Books, Cancel, Desk, Effect, Severity, Status};
 use domain::{
-    Command, CommandReply, Entry, Fact, Instrument, InstrumentId, Qty, Reject, RejectKind, SendOutcome, Stamped, StopLevel, Venue,
+    Command, CommandReply, Entry, Fact, Instrument, InstrumentId, Lots, Qty, Reject, RejectKind, SendOutcome, Side, Stamped,
+    StopLevel, Venue,
 };
 use journal::Journal;
-use margin_guard::{Cleared, release};
+use margin_guard::{Cleared, Limits, release};
 use rust_decimal::Decimal;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
@@ -28,6 +29,8 @@ use venue_connector::hyperliquid::Connector;
 use venue_connector::{CancelRequest, MarketFeed, OrderPort};
 
 use crate::gate::Gate;
+use crate::show::margin::{Levels, MarginView};
+use crate::show::size::SizeView;
 use crate::wall::Wall;
 
 /// Groups waiting for the journal. At one flush of a few milliseconds each this is seconds of work; beyond it the desk waits.
@@ -56,6 +59,19 @@ pub enum Request {
     Command(Command, oneshot::Sender<CommandReply>),
     /// Look.
     Status(oneshot::Sender<View>),
+    /// How large a position may be, on one side or both; answered with the markets there are, if it is none of them.
+    Size(InstrumentId, Option<Side>, oneshot::Sender<Result<Sized, Vec<InstrumentId>>>),
+    /// The load line of every account.
+    Margin(oneshot::Sender<MarginView>),
+}
+
+/// The answer to [`Request::Size`].
+#[derive(Clone, Debug)]
+pub struct Sized {
+    /// Rules of the market.
+    pub rules: Instrument,
+    /// One view per side asked for.
+    pub sides: Vec<SizeView>,
 }
 
 /// What an operator sees.
@@ -87,6 +103,8 @@ pub struct Parts {
     pub market: MarketFeed,
     /// Account facts.
     pub account: mpsc::Receiver<Fact>,
+    /// The guard's limits.
+    pub limits: Limits,
     /// The clock.
     pub wall: Arc<Wall>,
     /// Closed means that nothing may be placed any more, whatever the desk still thinks.
@@ -327,6 +345,65 @@ impl Loop {
                 }
                 None
             }
+            Request::Size(instrument, side, reply) => {
+                if reply.send(self.sized(instrument, side)).is_err() {
+                    tracing::debug!("an operator left before the size was ready");
+                }
+                None
+            }
+            Request::Margin(reply) => {
+                if reply.send(self.margin()).is_err() {
+                    tracing::debug!("an operator left before the load line was ready");
+                }
+                None
+            }
+        }
+    }
+
+    fn sized(&self, instrument: InstrumentId, side: Option<Side>) -> Result<Sized, Vec<InstrumentId>> {
+        let (desk, now) = (&self.parts.desk, self.parts.wall.stamp());
+        let known = &desk.books().instruments;
+        let rules = known.get(&instrument).ok_or_else(|| known.keys().copied().collect::<Vec<_>>())?;
+        let guard = desk.status(now).guard;
+        let market = guard.markets.get(&instrument);
+        let fixed = self.parts.limits.market_notional_max(instrument);
+        let one = |side: Side| {
+            let sizing = desk.sizing(now, instrument, side)?;
+            let reference = market.and_then(|m| m.reference);
+            let view = SizeView {
+                at: now,
+                instrument,
+                side,
+                reference,
+                position: market.and_then(|m| m.position),
+                worst: market.map_or(Lots::ZERO, |m| if side == Side::Buy { m.worst.0 } else { m.worst.1 }),
+                size: None,
+                market_notional_max_usd: fixed,
+                sizing,
+            };
+            Some(SizeView { size: reference.map(|px| view.lots(rules, px)), ..view })
+        };
+        let sides = side.map_or_else(|| vec![Side::Buy, Side::Sell], |side| vec![side]);
+        Ok(Sized { rules: rules.clone(), sides: sides.into_iter().filter_map(one).collect() })
+    }
+
+    fn margin(&self) -> MarginView {
+        let (desk, limits, now) = (&self.parts.desk, &self.parts.limits, self.parts.wall.stamp());
+        let cover = limits.cover();
+        let levels = Levels {
+            watch: cover.watch,
+            top_up: cover.top_up,
+            reduce: cover.reduce,
+            kill: cover.kill,
+            load_line: limits.cover_min(),
+        };
+        MarginView {
+            at: now,
+            stop: desk.books().stop,
+            stop_cause: desk.books().stop_cause.clone(),
+            levels,
+            accounts: desk.load_line(now),
+            instruments: desk.books().instruments.clone(),
         }
     }
 

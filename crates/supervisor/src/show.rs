@@ -4,6 +4,8 @@
 
 pub mod explain;
 pub mod hull;
+pub mod margin;
+pub mod size;
 
 use std::io::IsTerminal;
 

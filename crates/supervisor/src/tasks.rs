@@ -41,6 +41,14 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
             frame.parents.iter().for_each(|line| say!("{}  {}", line.title, line.details));
             frame.notes.iter().for_each(|note| say!("{note}"));
         }
+        Task::Size { instrument, side, json } => {
+            let mut query = format!("/size?instrument={}", in_query(&instrument));
+            if let Some(side) = side {
+                query.push_str(&format!("&side={side}"));
+            }
+            show_or_json(socket, query, json).await?;
+        }
+        Task::Margin { json } => show_or_json(socket, "/margin?".to_owned(), json).await?,
         Task::Watch => watch(socket).await?,
         Task::Pause { parent } => change(socket, parent, &ParentChange::Pause).await?,
         Task::Resume { parent } => change(socket, parent, &ParentChange::Resume).await?,
@@ -80,6 +88,21 @@ async fn get(socket: &Path, path: &str) -> Result<Vec<u8>, Failure> {
 async fn post<B: serde::Serialize>(socket: &Path, path: &str, body: &B) -> Result<CommandReply, Failure> {
     let answer = call(socket, Method::POST, path, Some(body)).await.map_err(|e| failed(&e))?;
     serde_json::from_slice(&answer).map_err(|e| Failure::other(format!("the daemon's answer makes no sense: {e}")))
+}
+
+/// Prints the daemon's answer: its JSON, or its words for this terminal.
+async fn show_or_json(socket: &Path, mut path: String, json: bool) -> Result<(), Failure> {
+    if !json {
+        path.push_str(&format!("&width={}", show::width()));
+    }
+    say!("{}", String::from_utf8_lossy(&get(socket, &path).await?));
+    Ok(())
+}
+
+/// `text` as a value in a query: whatever is not plain is written as its bytes.
+fn in_query(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b":-_.".contains(&b);
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 async fn change(socket: &Path, parent: u32, change: &ParentChange) -> Result<(), Failure> {

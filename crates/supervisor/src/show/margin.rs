@@ -105,7 +105,9 @@ fn draught(account: &AccountLine, levels: &Levels) -> Draught {
 fn figures(account: &AccountLine, levels: &Levels) -> Vec<Vec<String>> {
     let row = |name: &str, value: String, why: String| vec![name.to_owned(), value, why];
     let amount = |amount: Option<Usd>| amount.map_or_else(|| "unknown".to_owned(), money);
-    let cover = account.cover.map_or_else(|| "nothing needs margin".to_owned(), |c| format!("cover {}: equity / maintenance", floored(c, 2)));
+    let cover = account
+        .cover
+        .map_or_else(|| "nothing needs margin".to_owned(), |c| format!("cover {}: equity / maintenance", floored(c, 2)));
     let mut buffer = "must stay free while a refill is on its way".to_owned();
     for why in &account.buffer_why {
         buffer.push_str("; ");
@@ -140,7 +142,9 @@ fn positions(account: &AccountLine, view: &MarginView, width: usize) -> Vec<Stri
     if whole.iter().all(|line| line.chars().count() <= width) {
         return whole;
     }
-    let block = |row: &Vec<String>| head.iter().cloned().zip(row.iter().cloned()).map(|(name, value)| vec![name, value]).collect::<Vec<_>>();
+    let block = |row: &Vec<String>| {
+        head.iter().cloned().zip(row.iter().cloned()).map(|(name, value)| vec![name, value]).collect::<Vec<_>>()
+    };
     rows.iter().flat_map(|row| table(&[Column::Left, Column::Right], &block(row), width)).collect()
 }
 
@@ -148,10 +152,13 @@ fn position(line: &PositionLine, view: &MarginView) -> Vec<String> {
     let rules = view.instruments.get(&line.instrument);
     let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
     let size = rules.map_or_else(|| format!("{} lots", line.lots.0), |r| r.lots_decimal(line.lots).normalize().to_string());
-    let mark = rules.zip(line.mark).map(|(rules, px)| grouped(rules.px_decimal(px).normalize(), rules.px_decimal(px).normalize().scale()));
+    let mark = rules
+        .zip(line.mark)
+        .map(|(rules, px)| grouped(rules.px_decimal(px).normalize(), rules.px_decimal(px).normalize().scale()));
     let known = line.mark.is_some();
     let liquidation = if known { line.liquidation.map_or_else(|| "none".to_owned(), money) } else { "unknown".to_owned() };
-    let distance = if known { line.distance.map_or_else(|| "-".to_owned(), |d| percent(floor(d, 3), 1)) } else { "unknown".to_owned() };
+    let distance =
+        if known { line.distance.map_or_else(|| "-".to_owned(), |d| percent(floor(d, 3), 1)) } else { "unknown".to_owned() };
     vec![
         line.instrument.name().to_owned(),
         size,

@@ -18,8 +18,8 @@ pub struct SizeView {
     pub instrument: InstrumentId,
     /// Direction of the position.
     pub side: Side,
-    /// Price that positions are valued at; absent while the venue has not told.
-    pub mark: Option<Px>,
+    /// Reference price, the median of oracle, mark and mid; absent while none is fresh.
+    pub reference: Option<Px>,
     /// The position now.
     pub position: Option<Lots>,
     /// The position on this side if every working order of it fills and none of the other.
@@ -45,6 +45,12 @@ impl SizeView {
         if self.market_notional_max_usd < self.sizing.notional { FIXED } else { self.sizing.binding }
     }
 
+    /// The largest position at `px` in whole lots, rounded down.
+    #[must_use]
+    pub fn lots(&self, rules: &Instrument, px: Px) -> Qty {
+        Sizing { notional: self.notional(), ..self.sizing.clone() }.lots(rules, px)
+    }
+
     /// The caps of the rule, and the fixed one after them.
     fn caps(&self) -> Vec<Cap> {
         let fixed = Cap { name: FIXED, usd: self.market_notional_max_usd, why: "fixed in the configuration".to_owned() };
@@ -59,11 +65,14 @@ const FIXED: &str = "market_notional_max";
 #[must_use]
 pub fn size(views: &[SizeView], rules: &Instrument, width: usize) -> Vec<String> {
     let Some(first) = views.first() else { return Vec::new() };
-    let mark = first.mark.map_or_else(|| "unknown".to_owned(), |px| rules.px_decimal(px).normalize().to_string());
-    let mut lines = vec![format!("{} · mark {mark} · {} UTC", first.instrument, super::explain::moment(first.at)), String::new()];
-    lines.push("factors: rule = min(base_risk_cap, base_drawdown) · volatility_adjuster / funding_risk_multiplier · drawdown_scale".to_owned());
-    let factors: Vec<_> =
-        first.sizing.factors.iter().map(|f| vec![f.name.to_owned(), factor(f.value), f.why.clone()]).collect();
+    let price = first.reference.map_or_else(|| "unknown".to_owned(), |px| rules.px_decimal(px).normalize().to_string());
+    let mut lines =
+        vec![format!("{} · price {price} · {} UTC", first.instrument, super::explain::moment(first.at)), String::new()];
+    lines.push(
+        "factors: rule = min(base_risk_cap, base_drawdown) · volatility_adjuster / funding_risk_multiplier · drawdown_scale"
+            .to_owned(),
+    );
+    let factors: Vec<_> = first.sizing.factors.iter().map(|f| vec![f.name.to_owned(), factor(f.value), f.why.clone()]).collect();
     lines.extend(table(&[Column::Left, Column::Right, Column::Rest], &factors, width));
     for view in views {
         lines.extend([String::new(), format!("caps of a {} position, the smallest wins", word(view.side))]);
@@ -99,12 +108,18 @@ const fn word(side: Side) -> &'static str {
 fn result(view: &SizeView, rules: &Instrument) -> String {
     let name = rules.id.name();
     let most = view.size.map_or_else(
-        || "an unknown quantity, as there is no mark".to_owned(),
+        || "an unknown quantity, as there is no fresh price".to_owned(),
         |qty| format!("{} {name}", rules.qty_decimal(qty).normalize()),
     );
     let held = view.position.map_or_else(
         || "the position is not known".to_owned(),
-        |lots| format!("held: {} {name}, with working orders at worst {}", rules.lots_decimal(lots).normalize(), rules.lots_decimal(view.worst).normalize()),
+        |lots| {
+            format!(
+                "held: {} {name}, with working orders at worst {}",
+                rules.lots_decimal(lots).normalize(),
+                rules.lots_decimal(view.worst).normalize()
+            )
+        },
     );
     format!("{} at most {}, which is {most}; {} binds; {held}", word(view.side), money(view.notional()), view.binding())
 }

@@ -65,7 +65,7 @@ impl Volatility {
             _ => return 0,
         };
         let length = span.as_millis();
-        let latest_start = now_ms.saturating_add(CLOCK_SLACK_MS).saturating_sub(length);
+        let Some(latest_start) = now_ms.saturating_add(CLOCK_SLACK_MS).checked_sub(length) else { return 0 };
         let mut changed = 0;
         for bar in bars.iter().filter(|bar| bar.start_ms % length == 0 && bar.start_ms <= latest_start && plausible(bar)) {
             if ring.get(&bar.start_ms) == Some(bar) {

@@ -35,11 +35,32 @@ pub fn location(mut window: Vec<f64>, floor: f64) -> Option<Location> {
     window.sort_unstable_by(f64::total_cmp);
     let median = quantile(&window, 0.5)?;
     let range = quantile(&window, 0.75)? - quantile(&window, 0.25)?;
-    window.iter_mut().for_each(|value| *value = (*value - median).abs());
-    window.sort_unstable_by(f64::total_cmp);
-    let mad = quantile(&window, 0.5)?;
+    let mad = quantile(&distances(&window, median), 0.5)?;
     let scale = (MAD_TO_SD * mad).max(range / IQR_TO_SD).max(SD_SHARE * deviation).max(floor);
     Some(Location { median, scale })
+}
+
+/// |value − centre| of sorted values, sorted: both sides of the centre are sorted already and need only be merged.
+fn distances(sorted: &[f64], centre: f64) -> Vec<f64> {
+    let (mut below, mut above) = sorted.split_at(sorted.partition_point(|value| *value < centre));
+    let mut merged = Vec::with_capacity(sorted.len());
+    loop {
+        match (below.split_last(), above.split_first()) {
+            (Some((low, rest)), Some((high, _))) if centre - low <= high - centre => {
+                merged.push(centre - low);
+                below = rest;
+            }
+            (_, Some((high, rest))) => {
+                merged.push(high - centre);
+                above = rest;
+            }
+            (Some((low, rest)), None) => {
+                merged.push(centre - low);
+                below = rest;
+            }
+            (None, None) => return merged,
+        }
+    }
 }
 
 /// The `p` quantile of sorted values, linear between neighbours. Nothing without values.

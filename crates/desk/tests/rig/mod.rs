@@ -39,6 +39,11 @@ pub struct Rig {
     pub replies: Vec<CommandReply>,
     /// The venue's position, as snapshots tell it.
     pub position: Lots,
+    /// The market's mid, mark and oracle, in ticks.
+    pub px: i64,
+    /// The venue's word on the account.
+    pub equity: Usd,
+    pub maintenance: Usd,
     trades: u64,
     epoch: u32,
 }
@@ -76,7 +81,8 @@ impl Rig {
         rig
     }
 
-    fn unconnected() -> Rig {
+    /// Booted over an empty journal.
+    pub fn unconnected() -> Rig {
         let now = Stamp { mono: 1_000_000_000, wall_ms: START_MS };
         let mut out = Vec::new();
         let desk = boot(1, now, &[], &mut out);
@@ -93,6 +99,9 @@ impl Rig {
             alerts: Vec::new(),
             replies: Vec::new(),
             position: Lots(0),
+            px: 618_000,
+            equity: Usd::whole(1_000_000),
+            maintenance: Usd::whole(1_000),
             trades: 0,
             epoch: 1,
         };
@@ -292,13 +301,13 @@ impl Rig {
     }
 
     pub fn book(&self) -> Fact {
-        let levels = |step: i64| (1..=5).map(|n| Level { px: Px(618_000 + step * 10 * n), qty: Qty(1_000_000) }).collect();
+        let levels = |step: i64| (1..=5).map(|n| Level { px: Px(self.px + step * 10 * n), qty: Qty(1_000_000) }).collect();
         let at = self.now;
         Fact::Book(Arc::new(Book { instrument: self.market, bids: levels(-1), asks: levels(1), venue_ms: at.wall_ms, at }))
     }
 
     fn marks(&self) -> Fact {
-        let px = Px(618_000);
+        let px = Px(self.px);
         Fact::Marks(Marks {
             instrument: self.market,
             mark: px,
@@ -314,8 +323,8 @@ impl Rig {
             PositionView { instrument: self.market, lots: self.position, leverage: 20, leverage_max: 40, isolated_margin: None };
         AccountView {
             venue: VENUE,
-            equity: Usd::whole(1_000_000),
-            maintenance: Usd::whole(1_000),
+            equity: self.equity,
+            maintenance: self.maintenance,
             initial: Usd::whole(2_000),
             withdrawable: Usd::whole(900_000),
             positions: if self.position.0 == 0 { Vec::new() } else { vec![held] },

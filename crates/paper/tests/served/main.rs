@@ -6,5 +6,6 @@ mod faults;
 mod harness;
 mod orders;
 mod reads;
+mod steer;
 mod streams;
 mod tape;

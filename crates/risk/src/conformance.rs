@@ -5,6 +5,7 @@ mod funding;
 mod margin;
 mod portfolio;
 mod sizing;
+mod topup;
 
 use domain::cases::{Figures, Inputs, Topic, figures};
 use serde_json::{Value, json};
@@ -26,8 +27,10 @@ pub fn topics(load: Load) -> Vec<Topic> {
         Topic::new("covariance", portfolio::covariance),
         Topic::new("funding_z", move |inputs| funding::z(inputs, load)),
         Topic::new("funding_hyperliquid", funding::hyperliquid),
+        Topic::new("funding_dydx", margin::funding_dydx),
+        Topic::new("margin_dydx", margin::dydx),
         Topic::new("margin_hyperliquid", margin::hyperliquid),
-        Topic::new("topup", margin::topup),
+        Topic::new("topup", topup::topup),
         Topic::new("sizing", sizing::size),
         Topic::new("buffer", sizing::buffer),
     ]

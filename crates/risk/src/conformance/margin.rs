@@ -1,14 +1,13 @@
 //! Margin models and liquidation prices.
 
+use domain::Usd;
 use domain::cases::{Figures, Inputs, decimal, figures, float};
-use domain::margin::{MarginTable, liquidation_price};
-use domain::{Ratio, Usd};
+use domain::margin::{DydxMargin, DydxTier, MarginModel, MarginTable, PPM, liquidation_price};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::sizing::{ratio, usd};
-use crate::topup::{Account, Maintenance, Position, Scenario, topup as topup_of};
+use super::sizing::usd;
 
 pub(super) fn hyperliquid(inputs: &Inputs) -> Result<Figures, String> {
     let range = || "a product is out of range".to_owned();
@@ -38,7 +37,7 @@ pub(super) fn hyperliquid(inputs: &Inputs) -> Result<Figures, String> {
 }
 
 /// Tiers as `[[from, leverage], …]` or `[{"lower_bound", "max_leverage"}, …]`, or one leverage for all sizes.
-fn margin_table(inputs: &Inputs) -> Result<MarginTable, String> {
+pub(super) fn margin_table(inputs: &Inputs) -> Result<MarginTable, String> {
     let Some(tiers) = inputs.any(&["tiers", "margin_tiers"]).and_then(Value::as_array) else {
         let leverage = inputs.count(&["max_leverage", "leverage_max"])?;
         return MarginTable::new(&[(Usd::ZERO, leverage)]).map_err(|e| e.to_string());
@@ -54,101 +53,154 @@ fn margin_table(inputs: &Inputs) -> Result<MarginTable, String> {
     MarginTable::new(&steps.collect::<Result<Vec<_>, _>>()?).map_err(|e| e.to_string())
 }
 
-/// What must be added so that cover is kept (quant §4.4), for either margin model: a position's maintenance is a rate or tiers.
-/// Each position names its own `shock`, or `scenarios` give one list of shocks each; the largest amount counts.
-pub(super) fn topup(inputs: &Inputs) -> Result<Figures, String> {
+/// dYdX v4: `target` (or the inputs themselves) and `others`; each position with `mmf`, and with `imf` for collateral. A market
+/// alone, by its open interest, gives the effective initial fraction.
+pub(super) fn dydx(inputs: &Inputs) -> Result<Figures, String> {
     let range = || "a product is out of range".to_owned();
-    let hours = inputs.decimal_or(&["hours", "h"], Decimal::ZERO)?;
-    let list = inputs.any(&["positions"]).and_then(Value::as_array).ok_or("inputs.positions: expected a list")?;
-    let held = list.iter().map(held).collect::<Result<Vec<_>, _>>()?;
-    let mut equity = inputs.decimal(&["equity", "A", "account_value"])?;
-    let receipts = inputs.any(&["count_receipts"]).and_then(Value::as_bool).unwrap_or(false);
-    if receipts {
-        // what is received goes into the equity; the projection itself counts payments alone
-        for position in &held {
-            let paid = position.size.checked_mul(position.oracle).and_then(|v| v.checked_mul(position.funding));
-            let paid = paid.and_then(|v| v.checked_mul(hours)).ok_or_else(range)?;
-            equity -= paid.min(Decimal::ZERO);
-        }
-    }
-    let positions: Vec<Position<'_>> = held.iter().map(Held::position).collect();
-    let shocks = match inputs.any(&["scenarios"]).and_then(Value::as_array) {
-        None => vec![held.iter().map(|position| position.shock).collect()],
-        Some(scenarios) => scenarios.iter().map(|scenario| shocks(scenario, &held)).collect::<Result<Vec<_>, String>>()?,
-    };
-    let scenarios: Vec<Scenario<'_>> =
-        shocks.iter().map(|shocks| Scenario { name: "stated", shocks, funding_hours: hours }).collect();
-    let part = |names: &[&str]| usd(inputs.decimal_or(names, Decimal::ZERO)?);
-    let account = Account {
-        equity: usd(equity)?,
-        fees: part(&["fees", "fee"])?,
-        reserved: part(&["reserved", "reserved_orders", "orders"])?,
-        target: ratio(inputs.decimal(&["target_multiple", "b", "target"])?)?,
-        transfer_fee: part(&["transfer_fee"])?,
-        transfer_min: part(&["transfer_min", "bridge_min", "minimum"])?,
-    };
-    let needed = topup_of(&account, &positions, &scenarios);
-    // the figures of the stated scenarios: the account as it stands is one of the function's own
-    let worst = scenarios.iter().map(|scenario| crate::topup::project(&account, &positions, scenario));
-    let worst = worst.max_by_key(|projected| projected.shortfall).ok_or("inputs.scenarios: none")?;
+    let target = inputs.any(&["target"]).and_then(Value::as_object);
+    let target = target.map_or(*inputs, Inputs::of);
     let mut all = Figures::new();
-    all.alias(["equity_after", "A_after"], &float(worst.equity.decimal()));
-    all.alias(["mmr_after", "maintenance_after"], &float(worst.maintenance.decimal()));
-    all.alias(["topup", "shortfall"], &float(worst.shortfall.decimal()));
-    all.alias(["amount", "transfer", "topup_rounded"], &float(needed.amount.decimal()));
-    all.insert("cover_after", worst.equity.over(worst.maintenance).map_or(Value::Null, |cover| float(cover.decimal())));
-    Ok(all)
-}
-
-struct Held {
-    name: Option<String>,
-    size: Decimal,
-    price: Decimal,
-    oracle: Decimal,
-    funding: Decimal,
-    shock: Ratio,
-    rate: Ratio,
-    table: Option<MarginTable>,
-}
-
-impl Held {
-    fn position(&self) -> Position<'_> {
-        Position {
-            size: self.size,
-            price: self.price,
-            oracle: self.oracle,
-            funding_hourly: self.funding,
-            maintenance: self.table.as_ref().map_or(Maintenance::Rate(self.rate), Maintenance::Tiers),
+    if target.any(&IMF).is_some() {
+        let market = market(&target)?;
+        let oracle = target.decimal_or(&["oracle"], Decimal::ONE)?;
+        let open = match target.any(&["oi_notional", "open_interest_notional"]) {
+            Some(_) => target.decimal(&["oi_notional", "open_interest_notional"])?,
+            None => target.decimal_or(&["open_interest", "oi"], Decimal::ZERO)?.checked_mul(oracle).ok_or_else(range)?,
+        };
+        let effective = market.initial_ppm_at(usd(open)?).max(user_ppm(&target)?).min(PPM);
+        all.alias(["effective_imf_ppm", "imf_eff_ppm"], &json!(effective));
+        all.alias(["effective_imf", "imf_eff"], &float(Decimal::new(i64::from(effective), 6)));
+        all.alias(["mmf_ppm", "maintenance_margin_ppm"], &json!(market.maintenance_ppm()));
+    }
+    let others = inputs.any(&["others", "positions"]).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let others = others.iter().map(|o| o.as_object().map(Inputs::of).ok_or_else(|| format!("inputs.others: {o} is no object")));
+    let others = others.collect::<Result<Vec<_>, _>>()?;
+    let own = target.any(&["size", "szi"]).is_some().then_some(target);
+    let (mut value, mut maintenance, mut initial) = (Decimal::ZERO, Decimal::ZERO, Some(Decimal::ZERO));
+    let mut of_others = Decimal::ZERO;
+    for (place, position) in own.iter().chain(&others).enumerate() {
+        let notional = signed_notional(position)?;
+        let (held, worth) = (market(position)?, usd(notional.abs())?);
+        value = value.checked_add(notional).ok_or_else(range)?;
+        let kept = held.maintenance(worth).decimal();
+        maintenance = maintenance.checked_add(kept).ok_or_else(range)?;
+        if place > 0 || own.is_none() {
+            of_others = of_others.checked_add(kept).ok_or_else(range)?;
+        }
+        let open = position.any(&["oi_notional"]).is_some().then(|| position.decimal(&["oi_notional"])).transpose()?;
+        let open = open.map(usd).transpose()?;
+        let asked = held.initial(worth, Some(user_ppm(position)?), open).decimal();
+        let known = position.any(&IMF).is_some();
+        initial = initial.filter(|_| known).and_then(|sum| sum.checked_add(asked));
+    }
+    let equity = match inputs.any(&["equity"]) {
+        Some(_) => Some(inputs.decimal(&["equity"])?),
+        None if inputs.any(&["usdc", "quote", "Q_usdc"]).is_some() => {
+            inputs.decimal(&["usdc", "quote", "Q_usdc"])?.checked_add(value)
+        }
+        None => None,
+    };
+    if let Some(equity) = equity {
+        all.insert("equity", float(equity));
+        all.alias(["mmr", "maintenance", "maintenance_margin"], &float(maintenance));
+        all.insert("mmr_other", float(of_others));
+        all.insert("liquidatable", json!(maintenance > Decimal::ZERO && maintenance > equity));
+        if let Some(initial) = initial {
+            all.alias(["imr", "initial", "initial_margin"], &float(initial));
+            all.insert("free_collateral", float(equity - initial));
+        }
+        if let Some(own) = own {
+            let (size, oracle) = (own.decimal(&["size", "szi"])?, own.decimal(&["oracle", "price"])?);
+            let price = MarginModel::from(market(&own)?).liquidation_price(size, oracle, equity, of_others);
+            all.alias(["liq_price", "liquidation_price"], &price.map_or(Value::Null, float));
+            let moved = price.and_then(|price| price.checked_sub(oracle)).and_then(|by| by.checked_mul(size));
+            all.insert("equity_at_liq", moved.map_or(Value::Null, |moved| float(equity + moved)));
         }
     }
+    if all.is_empty() { Err("inputs: neither a market with base_imf_ppm nor an account with equity".into()) } else { Ok(all) }
 }
 
-fn held(value: &Value) -> Result<Held, String> {
-    let object = value.as_object().ok_or_else(|| format!("inputs.positions: {value} is no object"))?;
-    let inputs = Inputs::of(object);
-    let tiers = inputs.any(&["tiers", "margin_tiers", "max_leverage", "leverage_max"]).is_some();
-    let rate = if tiers { Decimal::ZERO } else { inputs.decimal(&["mmr_rate", "mmf", "maintenance_rate"])? };
-    let price = inputs.decimal(&["mark", "oracle", "price"])?;
-    Ok(Held {
-        name: inputs.word("coin").or_else(|| inputs.word("market")).map(str::to_owned),
-        size: inputs.decimal(&["size", "szi"])?,
-        price,
-        oracle: inputs.decimal_or(&["oracle"], price)?,
-        funding: inputs.decimal_or(&["funding_h", "funding_hourly"], Decimal::ZERO)?,
-        shock: ratio(inputs.decimal_or(&["shock"], Decimal::ZERO)?)?,
-        rate: ratio(rate)?,
-        table: if tiers { Some(margin_table(&inputs)?) } else { None },
-    })
+/// Names of the base initial fraction: in parts per million, or as a share.
+const IMF: [&str; 4] = ["base_imf_ppm", "initial_margin_ppm", "imf", "base_imf"];
+
+fn signed_notional(position: &Inputs) -> Result<Decimal, String> {
+    let (size, oracle) = (position.decimal(&["size", "szi"])?, position.decimal(&["oracle", "price"])?);
+    size.checked_mul(oracle).ok_or_else(|| "a product is out of range".to_owned())
 }
 
-/// A list of shocks in the order of the positions, or an object from market to shock.
-fn shocks(scenario: &Value, held: &[Held]) -> Result<Vec<Ratio>, String> {
-    let none = Map::new();
-    let named = scenario.as_object().unwrap_or(&none);
-    let of = |(place, position): (usize, &Held)| {
-        let own = position.name.as_ref().and_then(|name| named.get(name));
-        let shock = scenario.get(place).or(own).map_or(Some(Decimal::ZERO), decimal);
-        shock.ok_or_else(|| format!("inputs.scenarios: {scenario} holds something else than numbers")).and_then(ratio)
+fn ppm(inputs: &Inputs, whole: &[&str], share: &[&str]) -> Result<Option<u32>, String> {
+    let value = match (inputs.any(whole), inputs.any(share)) {
+        (Some(_), _) => inputs.decimal(whole)?,
+        (None, Some(_)) => inputs.decimal(share)? * Decimal::from(PPM),
+        (None, None) => return Ok(None),
     };
-    held.iter().enumerate().map(of).collect()
+    value
+        .to_u32()
+        .filter(|ppm| *ppm <= PPM)
+        .map(Some)
+        .ok_or_else(|| format!("inputs.{}: {value} is no fraction in ppm", share[0]))
+}
+
+/// A fraction that the user set, or what a leverage comes to; zero without either.
+fn user_ppm(inputs: &Inputs) -> Result<u32, String> {
+    if let Some(own) = ppm(inputs, &["user_imf_ppm", "custom_imf_ppm"], &["user_imf", "custom_imf"])? {
+        return Ok(own);
+    }
+    let names = ["user_leverage", "leverage"];
+    let leverage = inputs.any(&names).is_some().then(|| inputs.count(&names)).transpose()?;
+    Ok(leverage.map_or(0, |leverage| PPM.div_ceil(leverage.max(1))))
+}
+
+/// The market of a position. `mmf` stands where only maintenance is stated.
+fn market(inputs: &Inputs) -> Result<DydxMargin, String> {
+    let initial = ppm(inputs, &["base_imf_ppm", "initial_margin_ppm"], &["imf", "base_imf"])?;
+    let fraction = ppm(inputs, &["maintenance_fraction_ppm"], &["maintenance_fraction"])?;
+    let maintenance = ppm(inputs, &["mmf_ppm"], &["mmf"])?;
+    let (initial_ppm, maintenance_fraction_ppm) = match (initial, fraction, maintenance) {
+        (Some(initial), Some(fraction), _) => (initial, fraction),
+        (Some(initial), None, Some(kept)) => {
+            // rounded up, so that the product comes back as the stated fraction when it is rounded down
+            let fraction = (u64::from(kept) * u64::from(PPM)).div_ceil(u64::from(initial.max(1)));
+            (initial, u32::try_from(fraction).map_err(|e| e.to_string())?)
+        }
+        (Some(initial), None, None) => (initial, PPM),
+        (None, _, Some(kept)) => (kept, PPM),
+        (None, _, None) => return Err("inputs.mmf: missing; or give base_imf_ppm and maintenance_fraction_ppm".into()),
+    };
+    let bound = |names: &[&str]| usd(inputs.decimal_or(names, Decimal::ZERO)?);
+    let tier = DydxTier {
+        initial_ppm,
+        maintenance_fraction_ppm,
+        open_interest_lower: bound(&["oi_lower_cap", "oi_lower"])?,
+        open_interest_upper: bound(&["oi_upper_cap", "oi_upper"])?,
+    };
+    DydxMargin::new(tier).map_err(|e| e.to_string())
+}
+
+/// dYdX v4's funding: the clamp of the 8-hour rate, and the hourly rate `P/8 + interest` within it.
+pub(super) fn funding_dydx(inputs: &Inputs) -> Result<Figures, String> {
+    let mut all = Figures::new();
+    let cap = if inputs.any(&IMF).is_some() {
+        let usual = Decimal::from(6_000_000);
+        let factor = inputs.decimal_or(&["clamp_factor_ppm"], usual)?;
+        let cap = market(inputs)?.funding_cap_8h().decimal() * factor / usual;
+        all.alias(["max_abs_8h_rate_ppm", "cap_8h_ppm"], &float(cap * Decimal::from(PPM)));
+        all.alias(["max_abs_8h_rate", "cap_8h"], &float(cap));
+        all.alias(["max_abs_hourly_rate", "cap_hourly"], &float(cap / Decimal::from(8)));
+        Some(cap / Decimal::from(8))
+    } else {
+        None
+    };
+    if inputs.any(&["premium", "P"]).is_some() {
+        let isolated = inputs.any(&["isolated"]).and_then(Value::as_bool).unwrap_or(false);
+        let interest = inputs.decimal_or(&["interest_h", "interest"], Decimal::new(if isolated { 125 } else { 0 }, 7))?;
+        let rate = inputs.decimal(&["premium", "P"])? / Decimal::from(8) + interest;
+        let rate = cap.map_or(rate, |cap| rate.clamp(-cap, cap));
+        all.alias(["rate_hourly", "hourly_rate", "rate", "funding_h"], &float(rate));
+        if inputs.any(&["size"]).is_some() && inputs.any(&["oracle"]).is_some() {
+            let payment = signed_notional(inputs)?.checked_mul(rate);
+            all.insert("payment", payment.map_or(Value::Null, float));
+        }
+    }
+    if all.is_empty() { Err("inputs.premium: missing; or give initial_margin_ppm for the clamp".into()) } else { Ok(all) }
 }

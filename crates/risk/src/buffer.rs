@@ -158,7 +158,8 @@ pub struct FundingCost {
     pub sd: Ratio,
     /// `s·E Σf + z·sd`, at most the venue's limit in every hour. Below zero: received even then.
     pub bound: Ratio,
-    /// `max(0, s·E Σf) + z·sd`, likewise limited: what margin and loss budgets count, as receipts are no margin.
+    /// The same with a rate now and a mean that are received counted as zero: what margin and loss budgets rest on, so that
+    /// receiving funding enlarges nothing.
     pub bound_without_receipts: Ratio,
     /// Whether it rests on a fitted model, or on the assumption made where there is none.
     pub fitted: bool,
@@ -179,27 +180,28 @@ pub fn funding_cost(params: &FundingParams, view: &FundingView, side: Side, hour
         let cost = ratio_up(mul(Decimal::from(hours), rate));
         return FundingCost { expected: cost, sd: Ratio::ZERO, bound: cost, bound_without_receipts: cost, fitted: false };
     };
-    // a coefficient outside the unit interval is a failed fit; at its ends the path stays where it is or turns every hour
-    let phi = phi.decimal().clamp(Decimal::NEGATIVE_ONE, Decimal::ONE);
-    let (now, mean) = (now.decimal(), mean.decimal());
+    // a coefficient outside the unit interval is no fit; a negative one would call a high rate now good news for the next hour
+    let phi = phi.decimal().clamp(Decimal::ZERO, Decimal::ONE);
+    let (now, mean) = (mul(sign, now.decimal()), mul(sign, mean.decimal()));
     let (mut power, mut weight) = (Decimal::ONE, Decimal::ZERO);
-    let (mut expected, mut variance) = (Decimal::ZERO, Decimal::ZERO);
+    let (mut expected, mut paid, mut variance) = (Decimal::ZERO, Decimal::ZERO, Decimal::ZERO);
     for _ in 0..hours.min(PATH_HOURS_MAX) {
         power = mul(power, phi);
         weight = add(Decimal::ONE, mul(weight, phi));
-        expected = add(expected, add(mean, mul(add(now, -mean), power)).clamp(-cap, cap));
+        let path = |now: Decimal, mean: Decimal| add(mean, mul(add(now, -mean), power)).clamp(-cap, cap);
+        expected = add(expected, path(now, mean));
+        paid = add(paid, path(now.max(Decimal::ZERO), mean.max(Decimal::ZERO)));
         variance = add(variance, mul(weight, weight));
     }
     let beyond = mul(Decimal::from(hours.saturating_sub(PATH_HOURS_MAX)), cap);
     let sd = mul(sigma.decimal().abs(), sqrt_up(variance));
     let uncertain = mul(params.bound_z.decimal().max(Decimal::ZERO), sd);
-    let expected = mul(sign, expected);
     let bound = |from: Decimal| ratio_up(add(add(from, uncertain), beyond).min(limit));
     FundingCost {
         expected: ratio_up(add(expected, beyond)),
         sd: ratio_up(sd),
         bound: bound(expected),
-        bound_without_receipts: bound(expected.max(Decimal::ZERO)),
+        bound_without_receipts: bound(paid),
         fitted: true,
     }
 }

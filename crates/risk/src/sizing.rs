@@ -1,7 +1,8 @@
 //! How large a position may be (quant §1.1–1.7): the rule, then the smallest of the caps.
 //!
 //! `base_risk_cap · volatility_adjuster / funding_risk_multiplier`, scaled by the drawdown. Everything is exact and monotone: a
-//! worse input never gives a larger size, and a missing one never gives a larger size than a bad one would. Start with [`size`].
+//! worse input never gives a larger size. A missing one gives the conservative figure, or nothing, and says so. Start with
+//! [`size`].
 
 mod caps;
 mod funding;

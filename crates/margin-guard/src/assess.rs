@@ -109,6 +109,7 @@ impl Guard {
     /// [`Guard::observe_profit`]: what it leaves behind supports increases for five seconds.
     pub fn assess(&mut self, at: Stamp) -> Assessment {
         let mut found = Assessment::default();
+        found.levels = self.follow_levels(at, &mut found.alarms);
         let day = u32::try_from(at.wall_ms / DAY_MS).unwrap_or(u32::MAX);
         let equity = self.equity_total(at);
         let profit = self.profit.as_ref().filter(|(seen, _)| at.since(*seen) <= PROFIT_AGE_MAX).map(|(_, mark)| mark.clone());

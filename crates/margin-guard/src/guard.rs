@@ -385,7 +385,7 @@ fn parent_px(spec: &ParentSpec, mid: Px) -> Px {
 
 fn account_status(at: Stamp, state: &VenueState) -> AccountStatus {
     let maintenance_worst = state.maintenance.plus(state.maintenance_unexplained());
-    let after = state.account.map(|a| a.equity.minus(state.adverse));
+    let after = state.equity_marked().map(|equity| equity.minus(state.adverse));
     AccountStatus {
         equity: state.account.map(|a| a.equity.usd()),
         age_ms: state.account.map(|a| at.since(a.at).as_millis()),

@@ -16,6 +16,7 @@ mod bucket;
 mod care;
 mod groups;
 mod guard;
+mod level;
 mod limits;
 mod line;
 mod money;

@@ -1,11 +1,15 @@
 //! The load line as it is shown: what an account holds, what it must hold, and what stands between the two.
 
 use domain::{InstrumentId, Lots, MarginLevel, Px, Ratio, Stamp, Usd, Venue};
+use risk::buffer::{funding_hours, market_risk, runway_hours};
+use rust_decimal::RoundingStrategy;
 use serde::Serialize;
 
 use crate::Guard;
 use crate::money::Money;
 use crate::projection::{Market, VenueState};
+use crate::rules::alone_name;
+use crate::scenario::{Burden, CALM};
 
 /// The load line of one account, as it stands: positions as booked, at the venue's marks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -16,7 +20,7 @@ pub struct AccountLine {
     pub level: MarginLevel,
     /// Why the figures cannot be relied on: what is missing or too old, in words. The level does not improve meanwhile.
     pub doubt: Option<String>,
-    /// Equity that the venue reports; absent before the first report.
+    /// Equity that the venue reports, less what the reported positions have lost since; absent before the first report.
     pub equity: Option<Usd>,
     /// Maintenance margin: the larger of what the venue reports and what the booked positions need at the marks.
     pub maintenance: Usd,
@@ -92,11 +96,30 @@ impl Guard {
 
     fn account_line(&self, at: Stamp, venue: Venue) -> AccountLine {
         let state = self.projection.venue(venue);
-        let equity = state.account.map(|a| a.equity);
+        let equity = state.equity_marked();
         let maintenance = state.maintenance_standing();
-        let positions: Vec<_> =
-            self.projection.markets.iter().filter(|m| m.id.venue() == venue).filter_map(|m| self.position_line(m)).collect();
+        let free = equity.map(|e| e.minus(maintenance.times_up(self.projection.plan.cover)));
+        let markets = || self.projection.markets.iter().filter(|m| m.id.venue() == venue);
+        let positions: Vec<_> = markets().filter_map(|m| self.position_line(m, equity, maintenance, free)).collect();
+        let (mut buffer, mut risk) = (Money::ZERO, Usd::ZERO);
+        let params = self.limits().buffer_params();
+        let mut buffer_why = Vec::new();
+        for (market, position) in markets().filter_map(|m| Some((m, positions.iter().find(|p| p.instrument == m.id)?))) {
+            buffer = buffer.plus(market.standing_buffer(position.lots));
+            let (sigma, measured) = market.volatility(params.sigma_unknown);
+            if !measured {
+                buffer_why.push(format!("the volatility of {} is not known of late: taken as {sigma}", market.id));
+            }
+            risk += market_risk(&params, position.value.unwrap_or_default(), Some(sigma));
+            if market.doubted && !buffer_why.iter().any(|why| why.starts_with("an answer")) {
+                buffer_why.push(format!("an answer about {venue} is unknown: times {}", params.unknown_factor));
+            }
+        }
+        let scenarios = equity.map(|equity| self.scenario_lines(venue, equity)).unwrap_or_default();
+        let loaded = maintenance > Money::ZERO;
+        let worst = (0..scenarios.len()).filter(|_| loaded).min_by_key(|at| scenarios[*at].margin);
         let paid = |p: &PositionLine| p.funding_hourly.filter(|f| !f.is_negative());
+        let funding_hourly = positions.iter().filter_map(paid).sum();
         AccountLine {
             venue,
             level: state.level,
@@ -104,32 +127,86 @@ impl Guard {
             equity: equity.map(Money::usd),
             maintenance: maintenance.usd(),
             cover: equity.and_then(|e| e.over(maintenance)),
-            free: None,
-            buffer: Usd::ZERO,
-            buffer_why: Vec::new(),
-            runway_hours: None,
-            scenarios: Vec::new(),
-            worst: None,
-            funding_hourly: positions.iter().filter_map(paid).sum(),
-            funding_hours: None,
+            free: free.map(Money::usd),
+            buffer: buffer.usd(),
+            buffer_why,
+            runway_hours: free.and_then(|free| runway_hours(&params, free.usd(), risk)),
+            scenarios,
+            worst,
+            funding_hourly,
+            funding_hours: free.and_then(|free| funding_hours(free.usd(), funding_hourly)),
             positions,
         }
     }
 
-    fn position_line(&self, market: &Market) -> Option<PositionLine> {
+    /// The booked positions under every scenario, then the market whose move alone costs most.
+    fn scenario_lines(&self, venue: Venue, equity: Money) -> Vec<ScenarioLine> {
+        let plan = &self.projection.plan;
+        let unexplained = self.projection.venue(venue).maintenance_unexplained();
+        let held: Vec<(&Market, i64)> = self
+            .projection
+            .markets
+            .iter()
+            .filter(|m| m.id.venue() == venue && !m.now.blind)
+            .filter_map(|m| Some((m, self.projection.position(m)?.0)))
+            .filter(|(_, lots)| *lots != 0)
+            .collect();
+        let of = |name: String, burden: Burden| {
+            let (equity, maintenance) = (equity.minus(burden.loss), burden.maintenance.plus(unexplained));
+            ScenarioLine {
+                name,
+                equity: equity.usd(),
+                maintenance: maintenance.usd(),
+                cover: equity.over(maintenance),
+                margin: equity.minus(maintenance.times_up(plan.cover)).usd(),
+            }
+        };
+        let joint = |shock: usize| held.iter().fold(Burden::default(), |sum, (m, lots)| sum.plus(m.end(shock, *lots)));
+        let named = plan.names.iter().enumerate().skip(CALM + 1);
+        let mut lines: Vec<_> = named.clone().map(|(shock, name)| of(name.clone(), joint(shock))).collect();
+        let calm = joint(CALM);
+        let alone = held.iter().flat_map(|(market, lots)| {
+            named.clone().map(|(shock, name)| {
+                let burden = calm.plus(market.end(shock, *lots)).minus(market.end(CALM, *lots));
+                (alone_name(market, name), burden)
+            })
+        });
+        lines.extend(alone.max_by_key(|(_, burden)| burden.weighed(plan.cover)).map(|(name, burden)| of(name, burden)));
+        lines
+    }
+
+    fn position_line(&self, market: &Market, equity: Option<Money>, all: Money, free: Option<Money>) -> Option<PositionLine> {
         let lots = self.projection.position(market).filter(|lots| *lots != Lots::ZERO)?;
+        let rules = market.rules.as_ref();
+        let value_at = |px: Px| rules.map(|rules| rules.instrument.notional(px, lots.abs()));
         let mark = market.marks.map(|m| m.mark);
-        let value = market.rules.as_ref().zip(mark).map(|(rules, mark)| rules.instrument.notional(mark, lots.abs()));
+        let maintenance = mark.filter(|_| rules.is_some() && !market.now.blind).map(|_| market.now.maintenance_now);
+        let margin = market.view.and_then(|v| v.isolated_margin);
+        let (value, other) = match margin {
+            Some(margin) => (Some(Money::from_usd(margin)), Money::ZERO),
+            None => (equity, all.minus(maintenance.unwrap_or_default())),
+        };
+        let liquidation = value.zip(maintenance).and_then(|(value, _)| market.liquidation(lots, value, other));
+        let distance = liquidation.zip(mark).zip(rules).and_then(|((liquidation, mark), rules)| {
+            let mark = rules.instrument.px_decimal(mark);
+            let share = (mark - liquidation.decimal()).abs().checked_div(mark)?;
+            Ratio::new(share.round_dp_with_strategy(6, RoundingStrategy::ToZero)).ok()
+        });
+        let rate = market.marks.and_then(|m| Some((m.oracle, m.funding_hourly?)));
+        let funding_hourly = rate.and_then(|(oracle, rate)| {
+            let paid = value_at(oracle)?.times(rate);
+            Some(if lots.0 < 0 { -paid } else { paid })
+        });
         Some(PositionLine {
             instrument: market.id,
             lots,
             mark,
-            value,
-            liquidation: None,
-            distance: None,
-            maintenance: market.rules.is_some().then(|| market.now.maintenance_now.usd()),
-            funding_hourly: None,
-            funding_hours: None,
+            value: mark.and_then(value_at),
+            liquidation,
+            distance,
+            maintenance: maintenance.map(Money::usd),
+            funding_hourly,
+            funding_hours: free.zip(funding_hourly).and_then(|(free, hourly)| funding_hours(free.usd(), hourly)),
         })
     }
 

@@ -57,6 +57,10 @@ impl Money {
         Money(self.0 - other.0)
     }
 
+    pub(crate) fn at_most_zero(self) -> Money {
+        Money(self.0.min(0))
+    }
+
     pub(crate) fn at_least_zero(self) -> Money {
         Money(self.0.max(0))
     }

@@ -29,6 +29,7 @@ mod totals;
 use ladder::Ladder;
 pub(crate) use load::Moved;
 use load::{Load, Sums};
+use market::Stress;
 pub(crate) use market::{BookView, Market, Rules};
 pub(crate) use parent::{Parent, Wish};
 use recent::Recent;
@@ -86,6 +87,8 @@ pub(crate) struct VenueState {
     pub(crate) adverse: Money,
     pub(crate) buffer: Money,
     pub(crate) runway: Money,
+    /// What the reported cross positions have gained since their report, at the marks.
+    pub(crate) since_report: Money,
     pub(crate) blind: BTreeSet<usize>,
     /// Receipt time of the marks of every exposed market, oldest first.
     pub(crate) mark_times: BTreeSet<(u64, usize)>,
@@ -110,6 +113,12 @@ impl VenueState {
             StreamKind::Market => self.market_stream,
             StreamKind::Account => self.account_stream,
         }
+    }
+
+    /// Equity as reported, less what the reported positions have lost since: marks come more often than reports. A gain is not
+    /// believed before the venue reports it.
+    pub(crate) fn equity_marked(&self) -> Option<Money> {
+        Some(self.account?.equity.plus(self.since_report.at_most_zero()))
     }
 
     /// Maintenance of the account as it stands: the larger of the venue's figure and our own.
@@ -232,15 +241,20 @@ impl Projection {
             sells: Ladder::default(),
             open: 0,
             recent: Recent::default(),
+            reported_at: None,
+            since_report: Money::ZERO,
             care: MarketCare::default(),
             group: limits.group_of(id),
             beta: Beta::of(None),
             weighted: Weighted::default(),
             now: Contribution::default(),
             load: Load::new(Shape::new(Plan::shocks(limits, id))),
+            stress: Stress::default(),
+            doubted: true,
+            faded: false,
             timed: None,
         });
-        self.markets[slot].restress();
+        self.markets[slot].restress(limits);
         slot
     }
 
@@ -277,7 +291,7 @@ impl Projection {
             let before = market.marks.and_then(|m| m.funding_hourly);
             market.marks = Some(*marks);
             if before != marks.funding_hourly {
-                market.restress();
+                market.refund();
             }
             market.reprice();
             self.refresh(slot);
@@ -289,9 +303,20 @@ impl Projection {
         let market = &mut self.markets[slot];
         market.measure = Some(*measure);
         market.beta = Beta::of(market.measure.as_ref());
-        market.restress();
+        market.restress(limits);
         market.reprice();
         self.refresh(slot);
+    }
+
+    /// Whether a question about `slot`'s venue is open, and whether what was measured of the market has grown too old.
+    pub(crate) fn set_doubts(&mut self, limits: &Limits, slot: usize, doubted: bool, faded: bool) {
+        let market = &mut self.markets[slot];
+        if (market.doubted, market.faded) != (doubted, faded) {
+            (market.doubted, market.faded) = (doubted, faded);
+            market.restress(limits);
+            market.reprice();
+            self.refresh(slot);
+        }
     }
 
     pub(crate) fn observe_account(&mut self, limits: &Limits, account: &AccountView) {
@@ -301,6 +326,7 @@ impl Projection {
             maintenance: Money::from_usd(account.maintenance),
             at: account.at,
         });
+        self.venue_mut(account.venue).since_report = Money::ZERO;
         let mut listed: BTreeMap<usize, PositionView> = BTreeMap::new();
         for view in account.positions.iter().filter(|v| v.instrument.venue() == account.venue) {
             listed.insert(self.open_slot(limits, view.instrument), *view);
@@ -311,6 +337,8 @@ impl Projection {
                 continue;
             }
             let view = listed.get(&slot).copied();
+            market.reported_at = market.marks.map(|m| m.mark);
+            market.since_report = Money::ZERO;
             if view != market.view {
                 market.view = view;
                 market.choose_table();
@@ -362,6 +390,7 @@ impl Projection {
         };
         of.gross = Money::value(mark.0, worst, rules.unit);
         of.maintenance = tiers.maintenance(of.gross);
+        [of.buffer, of.runway] = market.load.slopes.cushions(worst);
         of.maintenance_now = match held.saturating_abs() {
             0 => Money::ZERO,
             same if same == worst => of.maintenance,
@@ -374,6 +403,11 @@ impl Projection {
 
     /// Brings the totals up to date after anything about the market changed.
     pub(crate) fn refresh(&mut self, slot: usize) {
+        let market = &mut self.markets[slot];
+        let gained = market.gained();
+        let before = std::mem::replace(&mut market.since_report, gained);
+        let venue = &mut self.venues[venue_slot(market.id.venue())];
+        venue.since_report = venue.since_report.plus(gained).minus(before);
         let after = self.contribution(&self.markets[slot]);
         self.apply(slot, after);
     }

@@ -42,15 +42,6 @@ pub(crate) struct Shock {
     pub(crate) hours: u32,
 }
 
-/// Hourly funding rates at which a market's funding is counted, none below zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Stress {
-    /// What a long may have to pay.
-    pub(crate) long: Ratio,
-    /// What a short may have to pay.
-    pub(crate) short: Ratio,
-}
-
 impl Plan {
     pub(crate) fn of(limits: &Limits) -> Plan {
         let calm = std::iter::once("calm".to_owned());
@@ -120,6 +111,11 @@ fn ceil_div(num: i128, den: i128) -> i128 {
     num.div_euclid(den) + i128::from(num.rem_euclid(den) != 0)
 }
 
+/// A share of at most 10^9, rounded up.
+fn fixed(ratio: Ratio) -> Fixed {
+    ceil_div(parts(ratio) << FRACTION, PARTS)
+}
+
 fn ceil_shift(product: i128) -> i128 {
     product.saturating_add((1 << FRACTION) - 1) >> FRACTION
 }
@@ -142,6 +138,7 @@ pub(crate) struct Shape {
     losses: Vec<[Fixed; 2]>,
     /// By shock: funding of a long and of a short, as shares of the value at the oracle price.
     funding: Vec<[Fixed; 2]>,
+    cushions: [Fixed; 2],
 }
 
 impl Shape {
@@ -169,12 +166,17 @@ impl Shape {
         }
     }
 
-    /// The funding rates to count.
-    pub(crate) fn set_stress(&mut self, stress: Stress) {
-        for (shock, funding) in self.shocks.iter().zip(&mut self.funding) {
-            let share = |rate: Ratio| ceil_div((parts(rate) * i128::from(shock.hours)) << FRACTION, PARTS);
-            *funding = [share(stress.long), share(stress.short)];
+    /// The funding to count under each shock: of a long and of a short, as shares of the value at the oracle price.
+    pub(crate) fn set_funding(&mut self, of: impl Fn(usize, u32) -> [Ratio; 2]) {
+        for (at, (shock, funding)) in self.shocks.iter().zip(&mut self.funding).enumerate() {
+            *funding = of(at, shock.hours).map(fixed);
         }
+    }
+
+    /// What must stay free for a position, as shares of its value at the mark: for the time that leaving takes, and for the least
+    /// runway.
+    pub(crate) fn set_cushions(&mut self, shares: [Ratio; 2]) {
+        self.cushions = shares.map(fixed);
     }
 
     /// Fills `out` with the figures per lot, with one lot worth `mark` at the mark and `oracle` at the oracle price.
@@ -186,7 +188,7 @@ impl Shape {
             return;
         }
         out.tiers = self.tiers;
-        let all = out.lines.iter().map(|l| l.rise).chain(out.losses.iter().flatten().copied());
+        let all = out.lines.iter().map(|l| l.rise).chain(out.losses.iter().flatten().copied()).chain(out.cushions);
         let steepest = all.map(i128::abs).max().unwrap_or(0);
         out.lots_max = i64::try_from(PRODUCT_MAX / steepest.max(1)).unwrap_or(i64::MAX);
     }
@@ -200,6 +202,7 @@ impl Shape {
             let of = |side: usize| mark.0.checked_mul(loss[side])?.checked_add(oracle.0.checked_mul(funding[side])?);
             out.losses.push([of(0)?, of(1)?]);
         }
+        out.cushions = [mark.0.checked_mul(self.cushions[0])?, mark.0.checked_mul(self.cushions[1])?];
         Some(())
     }
 
@@ -231,11 +234,21 @@ pub(crate) struct Slopes {
     lines: Vec<Line>,
     tiers: usize,
     losses: Vec<[i128; 2]>,
+    cushions: [i128; 2],
     /// Above it the products would leave their range; 0 while nothing is known.
     lots_max: i64,
 }
 
 impl Slopes {
+    /// What must stay free for a position of `size` lots.
+    pub(crate) fn cushions(&self, size: i64) -> [Money; 2] {
+        match size {
+            0 => [Money::ZERO; 2],
+            _ if size > self.lots_max => [Money::MAX; 2],
+            _ => self.cushions.map(|slope| Money(ceil_shift(slope.wrapping_mul(i128::from(size)))).at_most_max()),
+        }
+    }
+
     /// What shock number `shock` does to a position of `lots`. More lots than can be reckoned with weigh more than any account
     /// holds.
     pub(crate) fn burden(&self, shock: usize, lots: i64) -> Burden {
@@ -256,23 +269,28 @@ impl Slopes {
     }
 }
 
-/// Funding that stands out on no market lasts a day at this rate per hour: above what ETH paid on Hyperliquid on 10 October 2025
-/// (0.0386 % per hour, quant §5) and far below the venue's cap.
-const STRESS_FLOOR: Decimal = Decimal::from_parts(5, 0, 0, false, 4);
+/// Funding that no statistic announces: above what ETH paid on Hyperliquid on 10 October 2025 (0.0386 % per hour, quant §5) and
+/// far below the venue's cap.
+const FUNDING_FLOOR: Decimal = Decimal::from_parts(5, 0, 0, false, 4);
+/// Without statistics, twice that, as the multiplier is 2 without history (quant §1.3).
+const FUNDING_FLOOR_UNKNOWN: Decimal = Decimal::from_parts(10, 0, 0, false, 4);
+/// No venue settles more in an hour (quant §1.4: 4 % on Hyperliquid; dYdX's caps are lower).
+pub(crate) const FUNDING_CAP: Decimal = Decimal::from_parts(4, 0, 0, false, 2);
 
-/// The rates to count, given the rate `now` and the bound that statistics put on its mean over the hours to come, per side.
-/// Without statistics the floor doubles, as the multiplier does without history (quant §1.3). Without a rate the venue's cap
-/// applies, which withstands nothing.
-pub(crate) fn stress(now: Option<Ratio>, bound: Option<Stress>) -> Stress {
-    let cap = Decimal::new(4, 2);
-    let floor = if bound.is_some() { STRESS_FLOOR } else { STRESS_FLOOR * Decimal::TWO };
-    let Some(now) = now else {
-        let cap = Ratio::new(cap).unwrap_or(Ratio::ONE);
-        return Stress { long: cap, short: cap };
-    };
+/// What a long and a short may have to pay over `hours`, as shares of the position's value: the worst of the rate `now` kept up,
+/// the bound that statistics put on the path to come (quant §1.4), and the floor. Funding received is not counted. Without a rate
+/// the venue's cap applies.
+pub(crate) fn funding(now: Option<Ratio>, bound: Option<[Ratio; 2]>, hours: u32) -> [Ratio; 2] {
+    let hours = Decimal::from(hours);
+    let cap = FUNDING_CAP * hours;
+    let Some(now) = now else { return [Ratio::new(cap).unwrap_or_default(); 2] };
+    let floor = if bound.is_some() { FUNDING_FLOOR } else { FUNDING_FLOOR_UNKNOWN };
     let bound = bound.unwrap_or_default();
-    let of = |rate: Decimal, bound: Ratio| Ratio::new(rate.max(bound.decimal()).max(floor).min(cap)).unwrap_or(Ratio::ONE);
-    Stress { long: of(now.decimal(), bound.long), short: of(-now.decimal(), bound.short) }
+    let of = |rate: Decimal, bound: Ratio| {
+        let paid = (rate.max(floor) * hours).max(bound.decimal()).min(cap);
+        Ratio::new(paid).unwrap_or(Ratio::ONE)
+    };
+    [of(now.decimal(), bound[0]), of(-now.decimal(), bound[1])]
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What the shocks do to one market, and to all markets of a venue together.
 
-use domain::Side;
+use domain::{Lots, Side};
 
 use super::market::Market;
 use crate::money::{Money, Share};
@@ -76,8 +76,15 @@ impl Market {
         self.view.is_some_and(|v| v.isolated_margin.is_some())
     }
 
-    fn end(&self, shock: usize, lots: i64) -> Burden {
+    /// What shock number `shock` does to a position of `lots`.
+    pub(crate) fn end(&self, shock: usize, lots: i64) -> Burden {
         counted(self.load.slopes.burden(shock, lots), self.isolated())
+    }
+
+    /// What must stay free for a position of `lots` for the time that leaving takes.
+    pub(crate) fn standing_buffer(&self, lots: Lots) -> Money {
+        let [buffer, _] = self.load.slopes.cushions(lots.0.saturating_abs());
+        if self.now.blind { Money::ZERO } else { buffer }
     }
 
     /// Under the move by the least distance that a position of `lots` fears.

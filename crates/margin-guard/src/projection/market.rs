@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::margin::MarginTable;
-use domain::{Book, Instrument, InstrumentId, Lots, Marks, Measure, PositionView, Px, Qty, Side, Stamp};
+use domain::margin::{MarginTable, liquidation_price};
+use domain::{Book, Instrument, InstrumentId, Lots, Marks, Measure, PositionView, Px, Qty, Ratio, Side, Stamp, Usd};
+use risk::buffer::{excursion, funding_cost, market_risk};
+use rust_decimal::Decimal;
 
 use super::Contribution;
 use super::ladder::Ladder;
@@ -11,9 +13,9 @@ use super::load::Load;
 use super::recent::Recent;
 use crate::care::MarketCare;
 use crate::groups::{Beta, Weighted};
-use crate::limits::Caps;
+use crate::limits::{Caps, Limits};
 use crate::money::{Money, Tiers};
-use crate::scenario::{self, Stress};
+use crate::scenario::{FUNDING_CAP, Shape, funding};
 
 /// The book as far as the rules ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,9 @@ pub(crate) struct Market {
     pub(crate) marks: Option<Marks>,
     pub(super) booked: Option<Lots>,
     pub(crate) view: Option<PositionView>,
+    /// The mark when the account was reported last, and what the position of that report has gained since.
+    pub(super) reported_at: Option<Px>,
+    pub(super) since_report: Money,
     pub(crate) frozen: Option<String>,
     pub(crate) buys: Ladder,
     pub(crate) sells: Ladder,
@@ -61,6 +66,11 @@ pub(crate) struct Market {
     pub(crate) now: Contribution,
     /// Under the configured shocks.
     pub(crate) load: Load,
+    pub(super) stress: Stress,
+    /// A question about the venue has no answer that counts.
+    pub(crate) doubted: bool,
+    /// The newest bar behind the measure is too old.
+    pub(crate) faded: bool,
     /// Under which time the market stands in its venue's `mark_times`.
     pub(super) timed: Option<u64>,
 }
@@ -95,6 +105,7 @@ impl Market {
         };
         of.gross = Money::value(mark.0, worst, rules.unit);
         of.maintenance = tiers.maintenance(of.gross);
+        [of.buffer, of.runway] = self.load.slopes.cushions(worst);
         let through = px.0.saturating_sub(mark.0).saturating_mul(side.sign());
         if through > 0 {
             of.adverse = of.adverse.plus(Money::value(through, qty.0, rules.unit));
@@ -134,14 +145,68 @@ impl Market {
         self.reprice();
     }
 
-    /// The funding to count under stress, from the rate now and what was measured.
-    pub(super) fn restress(&mut self) {
-        let stress = self.stress();
-        self.load.reshape(|shape| shape.set_stress(stress));
+    /// Brings the funding to count, and what must stay free, to the rate now and to what was measured.
+    pub(super) fn restress(&mut self, limits: &Limits) {
+        self.stress = self.stress(limits);
+        self.refund();
     }
 
-    pub(super) fn stress(&self) -> Stress {
-        scenario::stress(self.marks.and_then(|m| m.funding_hourly), None)
+    /// Brings the funding to count to the rate now.
+    pub(super) fn refund(&mut self) {
+        let rate = self.marks.and_then(|m| m.funding_hourly);
+        let stress = &self.stress;
+        self.load.reshape(|shape| stress.apply(rate, shape));
+    }
+
+    /// What statistics say of the funding to come and of the moves to expect; kept until something new is measured.
+    pub(super) fn stress(&self, limits: &Limits) -> Stress {
+        let (measure, hours) = (self.measure.as_ref(), exit_hours(limits));
+        let view = measure.map(|m| m.funding).filter(|f| f.mean.is_some() && f.phi.is_some() && f.sigma.is_some());
+        let params = limits.funding_params();
+        let cap = Ratio::new(FUNDING_CAP).unwrap_or(Ratio::ONE);
+        let bound = |hours: u32| {
+            let view = view?;
+            Some([Side::Buy, Side::Sell].map(|side| funding_cost(&params, &view, side, hours, cap).bound_without_receipts))
+        };
+        let buffer = limits.buffer_params();
+        let sigma = self.volatility(buffer.sigma_unknown).0;
+        let risk = market_risk(&buffer, Usd::whole(1), Some(sigma));
+        let over = |hours: Decimal| excursion(risk, hours, buffer.alpha, buffer.tail).decimal();
+        let unknown = if self.doubted { buffer.unknown_factor.decimal() } else { Decimal::ONE };
+        Stress {
+            bounds: self.load.shape.shocks().iter().map(|s| bound(s.hours)).collect(),
+            leaving: (over(buffer.exit_hours()) + limits.sizing().fee_rate.decimal(), bound(hours), hours),
+            factor: unknown,
+            runway: over(buffer.runway_min_hours.decimal()),
+        }
+    }
+
+    /// The annual volatility to reckon with, and whether it is measured: `unknown` at least, while it is not, or not of late.
+    pub(crate) fn volatility(&self, unknown: Ratio) -> (Ratio, bool) {
+        match self.measure.and_then(|m| m.volatility.forecast) {
+            Some(forecast) if !self.faded => (forecast, true),
+            // a forecast that is old and high is believed rather than a default that is lower
+            forecast => (forecast.unwrap_or_default().max(unknown), false),
+        }
+    }
+
+    /// The price at which an account worth `value`, or the position's own margin, would equal maintenance, `other` positions
+    /// needing theirs.
+    pub(crate) fn liquidation(&self, lots: Lots, value: Money, other: Money) -> Option<Usd> {
+        let (rules, _, mark) = self.valuation()?;
+        let (table, _) = self.table.as_ref()?;
+        let (size, mark) = (rules.instrument.lots_decimal(lots), rules.instrument.px_decimal(mark));
+        let price = liquidation_price(table, size, mark, value.usd().decimal(), other.usd().decimal())?;
+        Usd::new(price).ok()
+    }
+
+    /// What the reported position has gained since its report; nothing if it has margin of its own, which equity leaves out.
+    pub(super) fn gained(&self) -> Money {
+        let cross = self.view.filter(|v| v.isolated_margin.is_none());
+        match (cross, &self.rules, self.marks, self.reported_at) {
+            (Some(view), Some(rules), Some(marks), Some(then)) => Money::value(marks.mark.0 - then.0, view.lots.0, rules.unit),
+            (Some(_) | None, Some(_) | None, Some(_) | None, Some(_) | None) => Money::ZERO,
+        }
     }
 
     /// What one lot is worth at the mark and at the oracle price.
@@ -155,4 +220,34 @@ impl Market {
         let lot = self.lot();
         self.load.reprice(lot);
     }
+}
+
+/// What statistics say of a market, as shares of a position's value.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stress {
+    /// By shock: bound on the funding of a long and of a short; nothing without a model of it.
+    bounds: Vec<Option<[Ratio; 2]>>,
+    /// For the time that leaving takes: adverse move and fee, bound on funding, whole hours.
+    leaving: (Decimal, Option<[Ratio; 2]>, u32),
+    /// Factor on the buffer while an answer about the venue is unknown.
+    factor: Decimal,
+    /// Adverse move over the least runway.
+    runway: Decimal,
+}
+
+impl Stress {
+    /// Fills `shape` with it and with the funding rate `now`.
+    pub(super) fn apply(&self, now: Option<Ratio>, shape: &mut Shape) {
+        shape.set_funding(|shock, hours| funding(now, self.bounds.get(shock).copied().flatten(), hours));
+        let (moves, bound, hours) = &self.leaving;
+        let paid = funding(now, *bound, *hours).into_iter().max().unwrap_or_default();
+        // a share beyond what a ratio holds is beyond what any account holds
+        let share = |value: Decimal| Ratio::new(value).unwrap_or(Ratio::scaled(1_000_000_000, 0));
+        shape.set_cushions([share((*moves + paid.decimal()) * self.factor), share(self.runway)]);
+    }
+}
+
+/// Funding is settled on the hour: leaving within part of an hour may still pay one.
+fn exit_hours(limits: &Limits) -> u32 {
+    limits.buffer_params().exit_minutes.div_ceil(60)
 }

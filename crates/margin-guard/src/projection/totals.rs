@@ -18,8 +18,9 @@ pub struct Totals {
     pub markets: BTreeMap<InstrumentId, (Lots, Lots, u32)>,
     /// Per venue: worst-case value, its maintenance, maintenance of the booked positions, loss on orders through the mark.
     pub venues: BTreeMap<Venue, [Usd; 4]>,
-    /// Per venue: the buffer that the worst case needs, and what lasts for the least runway.
-    pub buffers: BTreeMap<Venue, [Usd; 2]>,
+    /// Per venue: the buffer that the worst case needs, what lasts for the least runway, and what the reported positions have
+    /// gained since.
+    pub buffers: BTreeMap<Venue, [Usd; 3]>,
     /// Per venue and shock: maintenance and loss; then what the worst market costs on top if it moves alone, and
     /// if it moves by the least distance from liquidation.
     pub shocks: BTreeMap<Venue, Shown>,
@@ -48,7 +49,7 @@ impl Projection {
         for (venue, state) in self.venues() {
             let sums = [state.gross, state.maintenance, state.maintenance_now, state.adverse];
             totals.venues.insert(venue, sums.map(Money::usd));
-            totals.buffers.insert(venue, [state.buffer.usd(), state.runway.usd()]);
+            totals.buffers.insert(venue, [state.buffer.usd(), state.runway.usd(), state.since_report.usd()]);
             let of = &state.sums;
             totals.shocks.insert(venue, shown(of.joint.clone(), self.plan.names.len(), of.alone.max(), of.reach.max()));
         }
@@ -73,6 +74,9 @@ impl Projection {
             let (long, short) = (held + Lots(lots_of(Side::Buy)), held - Lots(lots_of(Side::Sell)));
             let open = u32::try_from(working().count()).unwrap_or(u32::MAX);
             totals.markets.insert(market.id, (long, short, open));
+            if let Some(sums) = shocked.get_mut(&market.id.venue()) {
+                sums.buffers[2] += market.gained().usd();
+            }
             let unknown = self.position(market).is_none() && market.view.is_some();
             let (Some(rules), Some(marks), Some((table, _)), false) = (&market.rules, market.marks, &market.table, unknown)
             else {
@@ -120,7 +124,7 @@ struct Shocked {
     joint: Vec<Burden>,
     alone: Option<i128>,
     reach: Option<i128>,
-    buffers: [Usd; 2],
+    buffers: [Usd; 3],
 }
 
 impl Shocked {
@@ -128,10 +132,14 @@ impl Shocked {
     fn add(&mut self, market: &Market, table: &MarginTable, ends: (Lots, Lots), cover: Share) {
         let mut shape = Shape::new(market.load.shape.shocks().to_vec());
         shape.set_tiers(&Tiers::of(table));
-        shape.set_stress(market.stress());
+        market.stress.apply(market.marks.and_then(|m| m.funding_hourly), &mut shape);
         let mut slopes = Slopes::default();
         if let Some((mark, oracle)) = market.lot() {
             shape.slopes(mark, oracle, &mut slopes);
+        }
+        let size = ends.0.abs().max(ends.1.abs());
+        for (sum, one) in self.buffers.iter_mut().zip(slopes.cushions(size.0)) {
+            *sum += one.usd();
         }
         let isolated = market.view.is_some_and(|v| v.isolated_margin.is_some());
         let at = |shock: usize, lots: Lots| {

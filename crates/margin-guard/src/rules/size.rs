@@ -83,7 +83,7 @@ pub(crate) fn leverage(limits: &Limits, projection: &Projection, ask: &Ask<'_>) 
         if venue == ask.market.id.venue() {
             adverse = adverse.plus(ask.after.adverse).minus(ask.market.now.adverse);
         }
-        let account = state.account.map_or(Money::ZERO, |a| a.equity);
+        let account = state.equity_marked().unwrap_or_default();
         equity = equity.plus(account.minus(adverse).at_least_zero());
     }
     if would_be.exceeds(limits.leverage, equity) {
@@ -98,7 +98,7 @@ pub(crate) fn leverage(limits: &Limits, projection: &Projection, ask: &Ask<'_>) 
 /// Margin set aside for isolated positions is left out of equity while their maintenance is counted: on the safe side.
 pub(crate) fn projected_cover(ask: &Ask<'_>) -> (Money, Money) {
     let (venue, now) = (ask.venue, &ask.market.now);
-    let equity = venue.account.map_or(Money::ZERO, |a| a.equity);
+    let equity = venue.equity_marked().unwrap_or_default();
     let adverse = venue.adverse.plus(ask.after.adverse).minus(now.adverse);
     let maintenance = venue.maintenance.plus(ask.after.maintenance).minus(now.maintenance);
     (equity.minus(adverse), maintenance.plus(venue.maintenance_unexplained()))

@@ -19,7 +19,8 @@ fn slopes(table: &MarginTable, shifts: &[&str], hours: u32, rate: &str, mark: &s
     let shocks = shifts.iter().map(|s| Shock { shift: ratio(s), hours }).collect();
     let mut shape = Shape::new(shocks);
     shape.set_tiers(&Tiers::of(table));
-    shape.set_stress(Stress { long: ratio(rate), short: ratio(rate) });
+    let paid = Ratio::new(ratio(rate).decimal() * Decimal::from(hours)).unwrap_or_else(|e| panic!("{e}"));
+    shape.set_funding(|_, _| [paid; 2]);
     let mut out = Slopes::default();
     shape.slopes(Money::from_usd(usd(mark)), Money::from_usd(usd(oracle)), &mut out);
     out
@@ -57,11 +58,21 @@ fn nothing_known_weighs_more_than_any_account() {
     let all = slopes(&MarginTable::flat(40), &["-0.15"], 24, "0", "64706", "64716");
     assert_eq!(all.burden(0, i64::MAX), Burden::ABSURD);
     assert_eq!(all.burden(0, i64::MIN), Burden::ABSURD);
-    // without a rate the venue's cap applies, without statistics the floor doubles
-    assert_eq!(stress(None, None), Stress { long: ratio("0.04"), short: ratio("0.04") });
-    assert_eq!(stress(Some(ratio("0.002")), None), Stress { long: ratio("0.002"), short: ratio("0.001") });
-    let quiet = Some(Stress::default());
-    assert_eq!(stress(Some(ratio("-0.0007")), quiet), Stress { long: ratio("0.0005"), short: ratio("0.0007") });
+    assert_eq!(all.cushions(i64::MAX), [Money::MAX; 2]);
+}
+
+#[test]
+fn funding_to_count() {
+    let of = |now: Option<&str>, bound: Option<[&str; 2]>, hours| {
+        funding(now.map(ratio), bound.map(|b| b.map(ratio)), hours).map(|r| r.to_string())
+    };
+    // without a rate the venue's cap applies; without statistics the floor doubles
+    assert_eq!(of(None, Some(["0", "0"]), 24), ["0.96", "0.96"]);
+    assert_eq!(of(Some("0.002"), None, 24), ["0.048", "0.024"]);
+    assert_eq!(of(Some("-0.0007"), Some(["0", "0"]), 10), ["0.005", "0.007"]);
+    // the bound of quant §1.4 where it is the worst, and never more than the cap
+    assert_eq!(of(Some("0.0001"), Some(["0.0197122", "0"]), 24), ["0.0197122", "0.012"]);
+    assert_eq!(of(Some("0.05"), Some(["2", "0"]), 1), ["0.04", "0.0005"]);
 }
 
 fn tables() -> impl Strategy<Value = MarginTable> {

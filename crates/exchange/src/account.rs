@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use domain::margin::MarginModel;
 use domain::{Instrument, Lots, Px, Qty, Side, Usd};
 use rust_decimal::{Decimal, RoundingStrategy};
 
@@ -137,7 +138,12 @@ impl Account {
 
     /// The setting, cross at the lower of 20 and the market's highest until set (fact sheet §4.5).
     pub(crate) fn leverage(&self, asset: Asset, instrument: &Instrument, cross_allowed: bool) -> LeverageSetting {
-        let default = LeverageSetting { is_cross: cross_allowed, value: instrument.leverage_max.min(20) };
+        let value = match instrument.margin {
+            MarginModel::Hyperliquid(_) => instrument.leverage_max.min(20),
+            // no setting of the user's own: the venue's fraction alone holds
+            MarginModel::Dydx(_) => instrument.leverage_max,
+        };
+        let default = LeverageSetting { is_cross: cross_allowed, value };
         self.leverage.get(&asset).copied().unwrap_or(default)
     }
 

@@ -60,6 +60,8 @@ pub struct VenueRules {
     pub liquidation_cooldown_ms: u64,
     /// Fee of a withdrawal.
     pub withdraw_fee: Usd,
+    /// Share of the open notional that a transfer out must leave, initial margin aside (fact sheet §8.1).
+    pub withdraw_floor: Ratio,
     /// How often marks, and oracles that follow the book, are recomputed, milliseconds.
     pub mark_every_ms: u64,
     /// How often the funding premium is sampled, milliseconds.
@@ -78,6 +80,7 @@ impl Default for VenueRules {
             backstop: [2, 3],
             liquidation_cooldown_ms: 30_000,
             withdraw_fee: Usd::whole(1),
+            withdraw_floor: Ratio::scaled(10, 2),
             mark_every_ms: 3_000,
             premium_every_ms: 5_000,
             refuse_live_cloid: true,
@@ -94,6 +97,7 @@ impl VenueRules {
             partial_liquidation_above: Usd::whole(i32::MAX),
             backstop: [0, 1],
             liquidation_cooldown_ms: 0,
+            withdraw_floor: Ratio::ZERO,
             ..VenueRules::default()
         }
     }

@@ -15,8 +15,6 @@ use crate::view::LeverageSetting;
 const SCHEDULE_AHEAD_MS: u64 = 5_000;
 /// How often a day it may fire (fact sheet §4.5).
 const SCHEDULE_FIRES_PER_DAY: u32 = 10;
-/// A transfer out must leave this share of the notional, in percent (fact sheet §8.1).
-const FLOOR_PERCENT: i64 = 10;
 /// The largest single amount: a typing error above it is refused rather than believed.
 const AMOUNT_MAX: i32 = 1_000_000_000;
 
@@ -128,7 +126,7 @@ impl Exchange {
     pub(super) fn withdrawable(&self, key: AccountKey) -> Usd {
         let Some(owner) = self.accounts.get(&key) else { return Usd::ZERO };
         let sums = self.cross_sums(owner);
-        let floor = sums.notional.times(Ratio::scaled(FLOOR_PERCENT, 2));
+        let floor = sums.notional.times(self.rules.withdraw_floor);
         let free = sums.value - (sums.initial + sums.reserved).max(floor);
         let free = free.decimal().round_dp_with_strategy(CENTS, RoundingStrategy::ToNegativeInfinity);
         Usd::new(free).unwrap_or(Usd::ZERO).max(Usd::ZERO)
@@ -198,7 +196,7 @@ impl Exchange {
             }
             let notional = market.instrument().notional(market.mark(), position.szi.abs());
             let setting = owner.leverage(asset, market.instrument(), market.cross_allowed());
-            let floor = self.initial_margin(market, notional, setting.value).max(notional.times(Ratio::scaled(FLOOR_PERCENT, 2)));
+            let floor = self.initial_margin(market, notional, setting.value).max(notional.times(self.rules.withdraw_floor));
             let (value, _) = Exchange::isolated_sums(market, position);
             if value + amount < floor {
                 return no("Position does not have sufficient margin for reduction.");

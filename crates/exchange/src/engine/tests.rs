@@ -1,4 +1,4 @@
-use domain::margin::MarginTable;
+use domain::margin::{MarginModel, MarginTable};
 use domain::{Lots, Px, Qty, Ratio, Seed, Side, Usd};
 use rust_decimal::Decimal;
 
@@ -8,6 +8,7 @@ use crate::event::{Direction, LedgerDelta, LiquidationMethod};
 use crate::op::{CancelResult, Grouping, NewOrder, OrderKind, OrderRef, Placed, TimeInForce, Tpsl};
 use crate::view::{AccountState, OrderView};
 
+mod dydx;
 mod fills;
 mod invariants;
 mod liquidation;

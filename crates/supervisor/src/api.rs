@@ -16,10 +16,11 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{RawParent, plan_to_spec};
-use crate::daemon::{Request, View};
+use crate::daemon::Request;
 use crate::gate::Gate;
 use crate::live::Frame;
 use crate::show;
+use crate::views::View;
 
 /// Requests waiting for the loop.
 pub const REQUESTS_MAX: usize = 64;

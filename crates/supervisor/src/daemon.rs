@@ -14,14 +14,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use desk::{Books, Cancel, Desk, Effect, Severity, Status};
+use desk::{Cancel, Desk, Effect, Severity};
 use domain::{
-    Command, CommandReply, Entry, Fact, Instrument, InstrumentId, Lots, Qty, Reject, RejectKind, SendOutcome, Side, Stamped,
-    StopLevel, Venue,
+    Command, CommandReply, Entry, Fact, InstrumentId, Reject, RejectKind, SendOutcome, Side, Stamped, StopLevel, Venue,
 };
 use journal::Journal;
 use margin_guard::{Cleared, Limits, release};
-use rust_decimal::Decimal;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -29,9 +27,10 @@ use venue_connector::hyperliquid::Connector;
 use venue_connector::{CancelRequest, MarketFeed, OrderPort};
 
 use crate::gate::Gate;
-use crate::show::margin::{Levels, MarginView};
-use crate::show::size::SizeView;
+use crate::show::margin::MarginView;
+use crate::views::{self, Sized, View};
 use crate::wall::Wall;
+use crate::words;
 
 /// Groups waiting for the journal. At one flush of a few milliseconds each this is seconds of work; beyond it the desk waits.
 const GROUPS_MAX: usize = 1_024;
@@ -63,28 +62,6 @@ pub enum Request {
     Size(InstrumentId, Option<Side>, oneshot::Sender<Result<Sized, Vec<InstrumentId>>>),
     /// The load line of every account.
     Margin(oneshot::Sender<MarginView>),
-}
-
-/// The answer to [`Request::Size`].
-#[derive(Clone, Debug)]
-pub struct Sized {
-    /// Rules of the market.
-    pub rules: Instrument,
-    /// One view per side asked for.
-    pub sides: Vec<SizeView>,
-}
-
-/// What an operator sees.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct View {
-    /// The desk.
-    pub desk: Status,
-    /// Rules of the markets traded, in whose units the desk counts.
-    pub instruments: BTreeMap<InstrumentId, Instrument>,
-    /// The connection to the venue.
-    pub connector: venue_connector::hyperliquid::Gauges,
-    /// Records in the journal.
-    pub journal_records: u64,
 }
 
 /// The parts that the loop wires together.
@@ -312,12 +289,7 @@ impl Loop {
     }
 
     fn view(&self) -> View {
-        View {
-            desk: self.parts.desk.status(self.parts.wall.stamp()),
-            instruments: self.parts.desk.books().instruments.clone(),
-            connector: self.parts.connector.gauges(),
-            journal_records: self.parts.journal.head().seq,
-        }
+        View::new(&self.parts.desk, &self.parts.connector, self.parts.journal.head().seq, self.parts.wall.stamp())
     }
 
     fn kill(&mut self, cause: &str) -> Fact {
@@ -346,64 +318,20 @@ impl Loop {
                 None
             }
             Request::Size(instrument, side, reply) => {
-                if reply.send(self.sized(instrument, side)).is_err() {
+                if reply
+                    .send(views::sized(&self.parts.desk, &self.parts.limits, self.parts.wall.stamp(), instrument, side))
+                    .is_err()
+                {
                     tracing::debug!("an operator left before the size was ready");
                 }
                 None
             }
             Request::Margin(reply) => {
-                if reply.send(self.margin()).is_err() {
+                if reply.send(views::margin(&self.parts.desk, &self.parts.limits, self.parts.wall.stamp())).is_err() {
                     tracing::debug!("an operator left before the load line was ready");
                 }
                 None
             }
-        }
-    }
-
-    fn sized(&self, instrument: InstrumentId, side: Option<Side>) -> Result<Sized, Vec<InstrumentId>> {
-        let (desk, now) = (&self.parts.desk, self.parts.wall.stamp());
-        let known = &desk.books().instruments;
-        let rules = known.get(&instrument).ok_or_else(|| known.keys().copied().collect::<Vec<_>>())?;
-        let guard = desk.status(now).guard;
-        let market = guard.markets.get(&instrument);
-        let fixed = self.parts.limits.market_notional_max(instrument);
-        let one = |side: Side| {
-            let sizing = desk.sizing(now, instrument, side)?;
-            let reference = market.and_then(|m| m.reference);
-            let view = SizeView {
-                at: now,
-                instrument,
-                side,
-                reference,
-                position: market.and_then(|m| m.position),
-                worst: market.map_or(Lots::ZERO, |m| if side == Side::Buy { m.worst.0 } else { m.worst.1 }),
-                size: None,
-                market_notional_max_usd: fixed,
-                sizing,
-            };
-            Some(SizeView { size: reference.map(|px| view.lots(rules, px)), ..view })
-        };
-        let sides = side.map_or_else(|| vec![Side::Buy, Side::Sell], |side| vec![side]);
-        Ok(Sized { rules: rules.clone(), sides: sides.into_iter().filter_map(one).collect() })
-    }
-
-    fn margin(&self) -> MarginView {
-        let (desk, limits, now) = (&self.parts.desk, &self.parts.limits, self.parts.wall.stamp());
-        let cover = limits.cover();
-        let levels = Levels {
-            watch: cover.watch,
-            top_up: cover.top_up,
-            reduce: cover.reduce,
-            kill: cover.kill,
-            load_line: limits.cover_min(),
-        };
-        MarginView {
-            at: now,
-            stop: desk.books().stop,
-            stop_cause: desk.books().stop_cause.clone(),
-            levels,
-            accounts: desk.load_line(now),
-            instruments: desk.books().instruments.clone(),
         }
     }
 
@@ -414,7 +342,7 @@ impl Loop {
         for effect in effects {
             match effect {
                 Effect::Record(stamped) => {
-                    note(&stamped, self.parts.desk.books());
+                    words::note(&stamped, self.parts.desk.books());
                     rearmed |= matches!(stamped.entry, Entry::Rearm { .. });
                     if matches!(stamped.entry, Entry::Latch { level, .. } if level >= StopLevel::Block) {
                         // the desk stops for reasons of its own as well; what waits for the journal must not pass either
@@ -628,57 +556,4 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-fn in_base_units(books: &Books, instrument: InstrumentId, qty: Qty) -> Decimal {
-    books.instruments.get(&instrument).map(|rules| rules.qty_decimal(qty).normalize()).unwrap_or_default()
-}
-
-/// Logs what a person would want to read of an entry.
-fn note(stamped: &Stamped, books: &Books) {
-    match &stamped.entry {
-        Entry::Epoch { epoch, .. } => info!(epoch = epoch.0, "a new tenure begins"),
-        Entry::Parent { spec, .. } => {
-            let quantity = in_base_units(books, spec.instrument, spec.qty);
-            info!(parent = %spec.id, instrument = %spec.instrument, side = ?spec.side, %quantity, "parent admitted");
-        }
-        Entry::Changed { parent, change, .. } => info!(%parent, ?change, "parent changed"),
-        Entry::Ended { parent, outcome, .. } => info!(%parent, ?outcome, "parent ended"),
-        Entry::Intent { intent, .. } => {
-            let c = &intent.child;
-            tracing::debug!(key = %intent.key, side = ?c.side, lots = c.qty.0, ticks = c.px.0, tif = ?c.tif, "order cleared");
-        }
-        Entry::Refused { child, why, count } => info!(parent = %child.parent, count, "order refused: {why}"),
-        Entry::Unknown { key, cause } => warn!(%key, ?cause, "the answer to an order was lost; its margin stays reserved"),
-        Entry::Fill(fill) => {
-            info!(order = %fill.id.order, side = ?fill.side, lots = fill.qty.0, ticks = fill.px.0, role = ?fill.role, "filled")
-        }
-        Entry::Done { key, outcome, reject: Some(reject) } => info!(%key, ?outcome, "order over: {}", reject.text),
-        Entry::Done { key, outcome, reject: None } => tracing::debug!(%key, ?outcome, "order over"),
-        Entry::Reconciled { epoch, repairs, .. } => {
-            info!(epoch = epoch.0, repairs, "the books agree with the venue; trading may start")
-        }
-        Entry::Rearm { reason } => info!("re-armed: {reason}"),
-        Entry::Unfrozen { instrument, reason, .. } => info!(%instrument, "market unfrozen: {reason}"),
-        Entry::Opening { instrument, position, .. } => {
-            info!(%instrument, lots = position.0, "the books start from the venue's position")
-        }
-        Entry::Funding(payment) => info!(instrument = %payment.instrument, amount = %payment.amount, "funding"),
-        Entry::Level(change) => {
-            warn!(venue = %change.venue, from = ?change.from, to = ?change.to, "margin level: {}", change.why)
-        }
-        Entry::Limits { .. }
-        | Entry::Instrument(_)
-        | Entry::Measured(_)
-        | Entry::Profit(_)
-        | Entry::Treasury { .. }
-        | Entry::Transfer { .. }
-        | Entry::TransferRefused { .. }
-        | Entry::WalletAccepted { .. }
-        | Entry::Acked { .. }
-        | Entry::CancelAsked { .. }
-        | Entry::Latch { .. }
-        | Entry::Frozen { .. }
-        | Entry::Stranger { .. } => {}
-    }
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
-use domain::{ParentId, ParentOutcome, ParentSpec, Qty, Side, StopLevel};
+use domain::{InstrumentId, ParentId, ParentOutcome, ParentSpec, Qty, Side, StopLevel};
 use execution::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::daemon::View;
+use crate::show::{level_word as margin_level_word, money};
+use crate::views::View;
 
 /// On a pipe, a parent without news is reported this often, in draws.
 const PLAIN_EVERY: u32 = 20;
@@ -65,10 +66,11 @@ impl Frame {
                 notes.push(format!("position {instrument} {}", rules.lots_decimal(*lots).normalize()));
             }
         }
+        notes.extend(sizes(view));
         notes.extend(view.desk.alerts.iter().rev().take(5).rev().map(|a| format!("alert {a}")));
         Frame {
             head: headline(view),
-            head_state: format!("{:?} {} {:?}", view.desk.stop, view.desk.ready, view.desk.frozen),
+            head_state: format!("{:?} {} {:?} {:?}", view.desk.stop, view.desk.ready, view.desk.frozen, view.levels),
             parents: ended.chain(live).collect(),
             notes,
         }
@@ -192,6 +194,10 @@ pub fn headline(view: &View) -> String {
         if let Some(cover) = venue.equity.zip(venue.maintenance).and_then(|(e, m)| e.over(m)) {
             write_to(&mut text, format_args!(" cover {}", cover.decimal().round_dp(1)));
         }
+        if let Some((_, level, doubt)) = view.levels.iter().find(|(of, ..)| *of == venue.venue) {
+            let doubt = if doubt.is_some() { "?" } else { "" };
+            write_to(&mut text, format_args!(" level {}{doubt}", margin_level_word(*level)));
+        }
         write_to(&mut text, format_args!(" market {:?} account {:?}", venue.market_stream, venue.account_stream));
     }
     for (instrument, why) in &view.desk.frozen {
@@ -199,6 +205,23 @@ pub fn headline(view: &View) -> String {
     }
     write_to(&mut text, format_args!(" · journal {}", view.journal_records));
     text
+}
+
+/// How large a position may be in each market, and what binds; one line per market.
+fn sizes(view: &View) -> Vec<String> {
+    let mut lines: BTreeMap<InstrumentId, String> = BTreeMap::new();
+    for size in &view.sizes {
+        let line = lines.entry(size.instrument).or_insert_with(|| format!("size {}", size.instrument));
+        let side = match size.side {
+            Side::Buy => "long",
+            Side::Sell => "short",
+        };
+        write_to(line, format_args!(" · {side} at most {} ({})", money(size.notional), size.binding));
+        if size.side == Side::Sell {
+            size.no_increase.iter().for_each(|why| write_to(line, format_args!(" · NO INCREASE: {why}")));
+        }
+    }
+    lines.into_values().collect()
 }
 
 /// A stop level as an operator writes it.

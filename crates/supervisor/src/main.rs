@@ -21,7 +21,9 @@ mod published;
 mod show;
 mod tasks;
 mod venue;
+mod views;
 mod wall;
+mod words;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -68,6 +68,18 @@ pub fn percent(share: Ratio, decimals: u32) -> String {
     format!("{} %", grouped(hundredfold, decimals))
 }
 
+/// Rounded down to `decimals` places: cover and distance are never shown better than they are.
+#[must_use]
+pub fn floor(value: Ratio, decimals: u32) -> Ratio {
+    Ratio::new(value.decimal().round_dp_with_strategy(decimals, RoundingStrategy::ToNegativeInfinity)).unwrap_or(value)
+}
+
+/// [`floor`] in words.
+#[must_use]
+pub fn floored(value: Ratio, decimals: u32) -> String {
+    grouped(floor(value, decimals).decimal(), decimals)
+}
+
 /// How a column stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {

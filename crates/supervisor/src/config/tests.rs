@@ -486,14 +486,25 @@ fn the_shipped_file_shows_every_key_of_the_guard_with_its_default() {
     let shipped = load(Some(&repository().join(DEFAULT_FILE)), &[], [], TODAY).unwrap_or_else(|e| panic!("{e}"));
     let raw =
         margin_guard::RawLimits { allow: shipped.limits.allowed().map(|id| id.to_string()).collect(), ..Default::default() };
-    let (shipped, default) = (of(&shipped.limits), of(&margin_guard::Limits::check(raw).unwrap()));
+    let (mut shipped, default) = (of(&shipped.limits), of(&margin_guard::Limits::check(raw).unwrap()));
+    // where nothing is known, the file says so
+    shipped.retain(|(path, value)| {
+        assert!(!path.starts_with("/scorecard") || value == "unknown" || path.ends_with("/evidence"), "{path} = {value}");
+        !path.starts_with("/scorecard")
+    });
     let differing: Vec<_> = shipped.iter().filter(|leaf| !default.contains(leaf)).map(|(path, _)| path.as_str()).collect();
     // those the file itself declares to be the demo's choice
-    let declared = ["/group/crypto/gross_max", "/group/crypto/markets", "/group/crypto/net_max", "/parents_per_hour_max_usd"];
+    let declared = [
+        "/group/crypto/gross_max",
+        "/group/crypto/markets",
+        "/group/crypto/net_max",
+        "/parents_per_hour_max_usd",
+        "/sizing/depth_share",
+    ];
     assert_eq!(differing, declared);
     let text = fs::read_to_string(repository().join(DEFAULT_FILE)).unwrap();
-    for (path, _) in default.iter().filter(|(path, _)| !path.starts_with("/scorecard/dydx") && !path.starts_with("/group/all")) {
-        let key = path.rsplit('/').find(|key| !["value", "evidence", "reviewed", "*", "BTC"].contains(key)).unwrap();
+    for (path, _) in default.iter().filter(|(path, _)| !path.starts_with("/group/all")) {
+        let key = path.rsplit('/').find(|key| !["*", "BTC"].contains(key)).unwrap();
         assert!(text.lines().any(|line| line.starts_with(&format!("{key} = "))), "{path} is not in the file");
     }
 }
@@ -523,10 +534,10 @@ tier = "base"
 [guard.oracle]
 age_max_ms = "soon"
 [guard.scorecard.hyperliquid]
-settlement = {{ value = "0.9", evidence = "explorer" }}
-exit = {{ value = "0.5", evidence = "drill", reviewed = "2026-10-02" }}
+settlement = {{ value = "finality_s=1, halts_90d=0", evidence = "explorer" }}
+exit = {{ value = "drill=2026-10-02, took_min=5, expected_min=4", evidence = "drill", reviewed = "2026-10-02" }}
 insurance = {{ value = "7", evidence = "fund page", reviewed = "2026-09-30" }}
-oracle = {{ value = "1", reviewed = "2026-09-30" }}
+oracle = {{ value = "sources=8, staleness_s=3, deviation_bps=5", reviewed = "2026-09-30" }}
 mood = {{ value = "unknown" }}
 [guard.scorecard.moonbase]
 exit = {{ value = "unknown" }}
@@ -566,7 +577,7 @@ tail = ["1.6"]
 #[test]
 fn the_scorecard_of_yesterday_is_read_and_a_section_of_the_guard_can_be_set_from_outside() {
     let text = format!(
-        "{EMBEDDED}[guard.scorecard.hyperliquid]\nexit = {{ value = \"0.5\", evidence = \"drill\", reviewed = \"2026-09-30\" }}"
+        "{EMBEDDED}[guard.scorecard.hyperliquid]\nloss_sharing = {{ value = \"never\", evidence = \"news\", reviewed = \"2026-09-30\" }}"
     );
     let checked = read_with(&text, &["guard.cover.watch=5"], &[("PLIMSOLL__GUARD__SIZING__TIER_LEVERAGE", "2")]);
     let limits = checked.unwrap_or_else(|e| panic!("{e}")).limits;

@@ -23,11 +23,9 @@ pub fn explain(told: &Explanation, markets: &Markets, width: usize) -> Vec<Strin
     let rules = markets.get(&spec.instrument);
     let mid = rules.map_or_else(
         || format!("{} half ticks", told.arrival.mid_x2),
-        |rules| {
-            grouped((rules.px_decimal(Px(told.arrival.mid_x2)) / rust_decimal::Decimal::TWO).normalize(), rules.tick.scale() + 1)
-        },
+        |rules| (rules.px_decimal(Px(told.arrival.mid_x2)) / rust_decimal::Decimal::TWO).normalize().to_string(),
     );
-    let mut lines = vec![format!(
+    let head = format!(
         "{} {} {} {} over {}, from {}, mid {mid} then{}",
         spec.id,
         side(spec.side),
@@ -36,7 +34,8 @@ pub fn explain(told: &Explanation, markets: &Markets, width: usize) -> Vec<Strin
         spec.horizon,
         moment(told.start),
         if spec.reduce_only { "; it may only shrink a position" } else { "" }
-    )];
+    );
+    let mut lines = wrapped(&head, width);
     if !spec.note.is_empty() {
         lines.extend(wrapped(&format!("note: {}", spec.note), width.saturating_sub(2)).into_iter().map(|l| format!("  {l}")));
     }
@@ -137,7 +136,7 @@ fn verdict(lines: &mut Vec<String>, judged: &Judged, markets: &Markets, width: u
         Verdict::Cleared { intent, .. } => format!("CLEARED as {}", intent.key),
         Verdict::Refused { count, .. } => format!("REFUSED{}", times(*count)),
     };
-    lines.push(format!("{} {} {said}", moment(judged.at), numbered(child.parent, child)));
+    lines.extend(wrapped(&format!("{} {} {said}", moment(judged.at), numbered(child.parent, child)), width));
     let mut rows = vec![pair("order", order(child, markets))];
     if let Some(rules) = markets.get(&child.instrument) {
         rows.push(pair("worth", format!("{} at its limit", money(rules.notional(child.px, child.qty)))));
@@ -205,7 +204,9 @@ fn profit_words(mark: &ProfitMark, instrument: Option<InstrumentId>) -> String {
     format!("{} today, {} below its peak{trade}", money(today), money(below))
 }
 
-fn measured(measure: &Measure, at: Stamp) -> Vec<Vec<String>> {
+/// The figures of `measure` as they were at `at`, each with its name.
+#[must_use]
+pub fn measured(measure: &Measure, at: Stamp) -> Vec<Vec<String>> {
     let age_min = at.wall_ms.saturating_sub(measure.at.wall_ms) / 60_000;
     let (v, f) = (&measure.volatility, &measure.funding);
     let year = |share: Option<Ratio>| share.map_or_else(|| "unknown".to_owned(), |share| percent(share, 1));

@@ -27,8 +27,10 @@ pub struct Mark {
 /// How deep a ship lies, and where its marks are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draught {
-    /// Equity ÷ maintenance; absent if there is no position, so that the ship is empty.
+    /// Equity ÷ maintenance; absent if there is no position, so that the ship is empty, or if equity is not known.
     pub now: Option<Ratio>,
+    /// Why it is absent.
+    pub why: &'static str,
     /// The same in the worst scenario, and that scenario's name.
     pub worst: Option<(String, Ratio)>,
     /// Its marks.
@@ -49,13 +51,16 @@ impl Label {
 
     fn load(&self) -> String {
         match Decimal::ONE_HUNDRED.checked_div(self.cover.decimal()) {
-            Some(load) if self.cover > Ratio::ZERO => format!("{:>5} %", super::grouped(load, 1)),
-            Some(_) | None => "  all  ".to_owned(),
+            Some(load) if self.cover > Ratio::ZERO => {
+                // a light ship's draught would read as none
+                format!("{:>5} %", super::grouped(load, if load < Decimal::ONE { 3 } else { 1 }))
+            }
+            Some(_) | None => "   gone".to_owned(),
         }
     }
 
     fn alone(&self) -> String {
-        format!("{} {}, cover {}", self.load(), self.name, super::grouped(self.cover.decimal(), 2))
+        format!("{} {}, cover {}", self.load(), self.name, super::floored(self.cover, 2))
     }
 
     /// Several of one row, in short.
@@ -64,7 +69,7 @@ impl Label {
             [] => String::new(),
             [one] => one.alone(),
             [first, ..] => {
-                let each = all.iter().map(|l| format!("{} ({})", l.name, super::grouped(l.cover.decimal(), 2)));
+                let each = all.iter().map(|l| format!("{} ({})", l.name, super::floored(l.cover, 2)));
                 format!("{} {}", first.load(), each.collect::<Vec<_>>().join(", "))
             }
         }
@@ -122,7 +127,7 @@ pub fn draw(ship: &Draught, width: usize) -> Vec<String> {
         lines.push(format!("  {left}|{inside}|{right}  {}", words(level)).trim_end().to_owned());
     }
     let foam = if water > 0 { "~~~~" } else { "    " };
-    let empty = if ship.now.is_none() { "  empty: no position" } else { "" };
-    lines.push(format!("  {foam} \\{}/ {foam}{empty}", "_".repeat(beam - 2)).trim_end().to_owned());
+    let why = if ship.now.is_none() { ship.why } else { "" };
+    lines.push(format!("  {foam} \\{}/ {foam}  {why}", "_".repeat(beam - 2)).trim_end().to_owned());
     lines
 }

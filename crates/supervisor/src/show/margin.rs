@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use domain::{Instrument, InstrumentId, Ratio, Stamp, StopLevel, Usd};
 use margin_guard::{AccountLine, PositionLine, ScenarioLine};
-use rust_decimal::RoundingStrategy;
 use serde::Serialize;
 
 use super::hull::{Draught, Mark, draw};
-use super::{Column, grouped, level_word, money, percent, table, wrapped};
+use super::{Column, floor, floored, grouped, level_word, money, percent, table, wrapped};
 
 /// More hours than this say "does not matter": thirteen months.
 const HOURS_SHOWN_MAX: i64 = 10_000;
@@ -99,7 +98,8 @@ fn draught(account: &AccountLine, levels: &Levels) -> Draught {
     ];
     marks.push(Mark { name: "load line".to_owned(), cover: levels.load_line, load_line: true });
     let worst = account.worst.and_then(|n| account.scenarios.get(n));
-    Draught { now: account.cover, worst: worst.and_then(|s| Some((s.name.clone(), s.cover?))), marks }
+    let why = if account.positions.is_empty() { "empty: no position" } else { "how deep it lies is not known" };
+    Draught { now: account.cover, why, worst: worst.and_then(|s| Some((s.name.clone(), s.cover?))), marks }
 }
 
 fn figures(account: &AccountLine, levels: &Levels) -> Vec<Vec<String>> {
@@ -170,14 +170,6 @@ fn position(line: &PositionLine, view: &MarginView) -> Vec<String> {
         or_unknown(line.funding_hourly.map(money)),
         if line.funding_hourly.is_some() { hours(line.funding_hours) } else { "unknown".to_owned() },
     ]
-}
-
-fn floor(value: Ratio, decimals: u32) -> Ratio {
-    Ratio::new(value.decimal().round_dp_with_strategy(decimals, RoundingStrategy::ToNegativeInfinity)).unwrap_or(value)
-}
-
-fn floored(value: Ratio, decimals: u32) -> String {
-    grouped(floor(value, decimals).decimal(), decimals)
 }
 
 fn hours(hours: Option<Ratio>) -> String {

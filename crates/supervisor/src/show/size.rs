@@ -9,6 +9,10 @@ use super::{Column, grouped, money, table, wrapped};
 /// Decimals of a factor: rates are small, and nobody checks a product by hand with fewer.
 const FACTOR_DECIMALS: u32 = 6;
 
+/// The rule in the names of its factors (quant §1).
+const RULE: &str =
+    "rule = min(base_risk_cap, base_drawdown) · volatility_adjuster / funding_risk_multiplier · drawdown_scale, of";
+
 /// What `plimsoll size` shows of one side of one market.
 #[derive(Clone, Debug, Serialize)]
 pub struct SizeView {
@@ -68,10 +72,7 @@ pub fn size(views: &[SizeView], rules: &Instrument, width: usize) -> Vec<String>
     let price = first.reference.map_or_else(|| "unknown".to_owned(), |px| rules.px_decimal(px).normalize().to_string());
     let mut lines =
         vec![format!("{} · price {price} · {} UTC", first.instrument, super::explain::moment(first.at)), String::new()];
-    lines.push(
-        "factors: rule = min(base_risk_cap, base_drawdown) · volatility_adjuster / funding_risk_multiplier · drawdown_scale"
-            .to_owned(),
-    );
+    lines.extend(wrapped(RULE, width));
     let factors: Vec<_> = first.sizing.factors.iter().map(|f| vec![f.name.to_owned(), factor(f.value), f.why.clone()]).collect();
     lines.extend(table(&[Column::Left, Column::Right, Column::Rest], &factors, width));
     for view in views {

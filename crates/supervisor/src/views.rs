@@ -1,0 +1,131 @@
+//! What an operator may look at. Reading it changes nothing.
+
+use std::collections::BTreeMap;
+
+use desk::{Desk, Status};
+use domain::{Instrument, InstrumentId, Lots, MarginLevel, Side, Stamp, Usd, Venue};
+use margin_guard::Limits;
+use serde::Serialize;
+use venue_connector::hyperliquid::Connector;
+
+use crate::show::margin::{Levels, MarginView};
+use crate::show::size::SizeView;
+
+/// The daemon as a whole.
+#[derive(Clone, Debug, Serialize)]
+pub struct View {
+    /// The desk.
+    pub desk: Status,
+    /// Margin level of each account, and why its figures cannot be relied on, if so.
+    pub levels: Vec<(Venue, MarginLevel, Option<String>)>,
+    /// How large a position may be in each market where one may grow, on both sides.
+    pub sizes: Vec<SizeLine>,
+    /// Rules of the markets traded, in whose units the desk counts.
+    pub instruments: BTreeMap<InstrumentId, Instrument>,
+    /// The connection to the venue.
+    pub connector: venue_connector::hyperliquid::Gauges,
+    /// Records in the journal.
+    pub journal_records: u64,
+}
+
+/// How large a position may be, in short.
+#[derive(Clone, Debug, Serialize)]
+pub struct SizeLine {
+    /// The market.
+    pub instrument: InstrumentId,
+    /// Direction of the position.
+    pub side: Side,
+    /// The largest notional by the sizing rule.
+    pub notional: Usd,
+    /// The cap that it is.
+    pub binding: String,
+    /// Why nothing may grow whatever the size; empty without a flag.
+    pub no_increase: Vec<String>,
+}
+
+impl View {
+    /// The daemon at `now`.
+    #[must_use]
+    pub fn new(desk: &Desk, connector: &Connector, journal_records: u64, now: Stamp) -> View {
+        let status = desk.status(now);
+        let allowed = status.guard.markets.iter().filter(|(_, market)| market.allowed).map(|(id, _)| *id);
+        let of = |id: InstrumentId, side: Side| {
+            let sizing = desk.sizing(now, id, side)?;
+            let (notional, binding) = (sizing.notional, sizing.binding.to_owned());
+            Some(SizeLine { instrument: id, side, notional, binding, no_increase: sizing.no_increase })
+        };
+        let sizes = allowed.flat_map(|id| [of(id, Side::Buy), of(id, Side::Sell)]).flatten().collect();
+        View {
+            levels: desk.load_line(now).into_iter().map(|line| (line.venue, line.level, line.doubt)).collect(),
+            sizes,
+            desk: status,
+            instruments: desk.books().instruments.clone(),
+            connector: connector.gauges(),
+            journal_records,
+        }
+    }
+}
+
+/// How large a position in one market may be.
+#[derive(Clone, Debug)]
+pub struct Sized {
+    /// Rules of the market.
+    pub rules: Instrument,
+    /// One view per side asked for.
+    pub sides: Vec<SizeView>,
+}
+
+/// How large a position in `instrument` may be, on `side` or on both.
+///
+/// # Errors
+/// The markets there are, if it is none of them.
+pub fn sized(
+    desk: &Desk,
+    limits: &Limits,
+    now: Stamp,
+    instrument: InstrumentId,
+    side: Option<Side>,
+) -> Result<Sized, Vec<InstrumentId>> {
+    let known = &desk.books().instruments;
+    let rules = known.get(&instrument).ok_or_else(|| known.keys().copied().collect::<Vec<_>>())?;
+    let guard = desk.status(now).guard;
+    let market = guard.markets.get(&instrument);
+    let one = |side: Side| {
+        let reference = market.and_then(|m| m.reference);
+        let view = SizeView {
+            at: now,
+            instrument,
+            side,
+            reference,
+            position: market.and_then(|m| m.position),
+            worst: market.map_or(Lots::ZERO, |m| if side == Side::Buy { m.worst.0 } else { m.worst.1 }),
+            size: None,
+            market_notional_max_usd: limits.market_notional_max(instrument),
+            sizing: desk.sizing(now, instrument, side)?,
+        };
+        Some(SizeView { size: reference.map(|px| view.lots(rules, px)), ..view })
+    };
+    let sides = side.map_or_else(|| vec![Side::Buy, Side::Sell], |side| vec![side]);
+    Ok(Sized { rules: rules.clone(), sides: sides.into_iter().filter_map(one).collect() })
+}
+
+/// The load line of every account.
+#[must_use]
+pub fn margin(desk: &Desk, limits: &Limits, now: Stamp) -> MarginView {
+    let cover = limits.cover();
+    let levels = Levels {
+        watch: cover.watch,
+        top_up: cover.top_up,
+        reduce: cover.reduce,
+        kill: cover.kill,
+        load_line: limits.cover_min(),
+    };
+    MarginView {
+        at: now,
+        stop: desk.books().stop,
+        stop_cause: desk.books().stop_cause.clone(),
+        levels,
+        accounts: desk.load_line(now),
+        instruments: desk.books().instruments.clone(),
+    }
+}

@@ -1,0 +1,80 @@
+//! The log, in words for whoever was asleep.
+
+use desk::Books;
+use domain::{Entry, InstrumentId, LevelChange, MarginLevel, Qty, Stamped};
+use rust_decimal::Decimal;
+use tracing::{error, info, warn};
+
+use crate::show;
+
+fn in_base_units(books: &Books, instrument: InstrumentId, qty: Qty) -> Decimal {
+    books.instruments.get(&instrument).map(|rules| rules.qty_decimal(qty).normalize()).unwrap_or_default()
+}
+
+/// Logs what a person would want to read of an entry.
+pub fn note(stamped: &Stamped, books: &Books) {
+    match &stamped.entry {
+        Entry::Epoch { epoch, .. } => info!(epoch = epoch.0, "a new tenure begins"),
+        Entry::Parent { spec, .. } => {
+            let quantity = in_base_units(books, spec.instrument, spec.qty);
+            info!(parent = %spec.id, instrument = %spec.instrument, side = ?spec.side, %quantity, "parent admitted: {}", spec.note);
+        }
+        Entry::Changed { parent, change, .. } => info!(%parent, ?change, "parent changed"),
+        Entry::Ended { parent, outcome, .. } => info!(%parent, ?outcome, "parent ended"),
+        Entry::Intent { intent, .. } => {
+            let c = &intent.child;
+            tracing::debug!(key = %intent.key, side = ?c.side, lots = c.qty.0, ticks = c.px.0, tif = ?c.tif, "order cleared");
+        }
+        Entry::Refused { child, why, count } => info!(parent = %child.parent, count, "order refused: {why}"),
+        Entry::Unknown { key, cause } => warn!(%key, ?cause, "the answer to an order was lost; its margin stays reserved"),
+        Entry::Fill(fill) => {
+            info!(order = %fill.id.order, side = ?fill.side, lots = fill.qty.0, ticks = fill.px.0, role = ?fill.role, "filled")
+        }
+        Entry::Done { key, outcome, reject: Some(reject) } => info!(%key, ?outcome, "order over: {}", reject.text),
+        Entry::Done { key, outcome, reject: None } => tracing::debug!(%key, ?outcome, "order over"),
+        Entry::Reconciled { epoch, repairs, .. } => {
+            info!(epoch = epoch.0, repairs, "the books agree with the venue; trading may start")
+        }
+        Entry::Rearm { reason } => info!("re-armed: {reason}"),
+        Entry::Unfrozen { instrument, reason, .. } => info!(%instrument, "market unfrozen: {reason}"),
+        Entry::Opening { instrument, position, .. } => {
+            info!(%instrument, lots = position.0, "the books start from the venue's position")
+        }
+        Entry::Funding(payment) => info!(instrument = %payment.instrument, amount = %payment.amount, "funding"),
+        Entry::Level(change) => level(change),
+        Entry::Measured(measure) => {
+            let figures = show::explain::measured(measure, stamped.at);
+            info!(instrument = %measure.instrument, "{}", figures.iter().map(|row| row.join(" ")).collect::<Vec<_>>().join("; "));
+        }
+        Entry::Profit(mark) => tracing::debug!(profit = %mark.profit, peak = %mark.peak, "profit"),
+        Entry::Limits { .. }
+        | Entry::Instrument(_)
+        | Entry::Treasury { .. }
+        | Entry::Transfer { .. }
+        | Entry::TransferRefused { .. }
+        | Entry::WalletAccepted { .. }
+        | Entry::Acked { .. }
+        | Entry::CancelAsked { .. }
+        | Entry::Latch { .. }
+        | Entry::Frozen { .. }
+        | Entry::Stranger { .. } => {}
+    }
+}
+
+/// A level that got better is news, one that got worse is a warning, and from reduce on somebody should come.
+fn level(change: &LevelChange) {
+    let (from, to) = (show::level_word(change.from), show::level_word(change.to));
+    match change.to {
+        MarginLevel::Reduce | MarginLevel::Kill if change.to > change.from => {
+            error!(venue = %change.venue, from, to, "margin level: {}", change.why);
+        }
+        MarginLevel::Ok | MarginLevel::Watch | MarginLevel::TopUp | MarginLevel::Reduce | MarginLevel::Kill
+            if change.to > change.from =>
+        {
+            warn!(venue = %change.venue, from, to, "margin level: {}", change.why);
+        }
+        MarginLevel::Ok | MarginLevel::Watch | MarginLevel::TopUp | MarginLevel::Reduce | MarginLevel::Kill => {
+            info!(venue = %change.venue, from, to, "margin level: {}", change.why);
+        }
+    }
+}

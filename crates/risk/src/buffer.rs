@@ -7,10 +7,9 @@ use serde::Serialize;
 
 use crate::exact::{add, div, mul, needed, ratio_down, ratio_up, sqrt_up};
 use crate::sizing::FundingParams;
+use crate::stats::HOURS_PER_YEAR;
 use crate::stats::normal::excursion_quantile;
 
-/// Hours in the year on which volatility is annualised.
-pub const HOURS_PER_YEAR: u32 = 8_760;
 /// Longest path of funding that is summed, hours: a year. Beyond it the venue's limit per hour is charged.
 const PATH_HOURS_MAX: u32 = 8_760;
 /// Longest runway that is told, hours: ten years say "as good as for ever".

@@ -89,8 +89,8 @@ pub struct Projected {
 /// What to send, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TopUp {
-    /// The scenario that needs most; absent without scenarios.
-    pub scenario: Option<String>,
+    /// The scenario that needs most.
+    pub scenario: String,
     /// The account after it.
     pub projected: Projected,
     /// To send: the shortfall rounded up to 0.01, plus the fee, at least the minimum; nothing without a shortfall.
@@ -121,19 +121,15 @@ pub fn project(account: &Account, positions: &[Position<'_>], scenario: &Scenari
 #[must_use]
 pub fn topup(account: &Account, positions: &[Position<'_>], scenarios: &[Scenario<'_>]) -> TopUp {
     let now = Scenario { name: "as it stands", shocks: &[], funding_hours: Decimal::ZERO };
-    let all = std::iter::once(&now).chain(scenarios).map(|s| (s.name, project(account, positions, s)));
-    let mut worst: Option<(&str, Projected)> = None;
-    for (name, projected) in all {
-        let worse = worst.is_none_or(|(_, so_far)| {
-            let (a, b) = (margin_gap(account, &projected), margin_gap(account, &so_far));
-            a > b
-        });
-        if worse {
-            worst = Some((name, projected));
+    let mut worst = (now.name, project(account, positions, &now));
+    for scenario in scenarios {
+        let projected = project(account, positions, scenario);
+        if margin_gap(account, &projected) > margin_gap(account, &worst.1) {
+            worst = (scenario.name, projected);
         }
     }
-    let (name, projected) = worst.unwrap_or_else(|| (now.name, project(account, positions, &now)));
-    TopUp { scenario: Some(name.to_owned()), projected, amount: amount(account, projected.shortfall) }
+    let (name, projected) = worst;
+    TopUp { scenario: name.to_owned(), projected, amount: amount(account, projected.shortfall) }
 }
 
 /// `b·MMR' − A'`, below zero where there is slack: orders scenarios of which none falls short.

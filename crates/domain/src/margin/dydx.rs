@@ -96,11 +96,12 @@ impl DydxMargin {
     #[must_use]
     pub fn initial_ppm_at(&self, open_interest: Usd) -> u32 {
         let DydxTier { initial_ppm: base, open_interest_lower: lower, open_interest_upper: upper, .. } = self.tier;
+        // the upper bound is asked first: where both are the same, the fraction is one from there on
+        if upper != Usd::ZERO && open_interest >= upper {
+            return PPM;
+        }
         if upper == Usd::ZERO || open_interest <= lower {
             return base;
-        }
-        if open_interest >= upper {
-            return PPM;
         }
         // both differences are positive here; in whole quanta they have at most 21 digits, times a million fits 128 bits
         let (above, width) = (quanta(open_interest - lower), quanta(upper - lower).max(1));

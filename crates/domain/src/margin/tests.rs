@@ -65,6 +65,8 @@ fn initial_margin_grows_with_open_interest_as_the_chain_computes_it() {
     assert_eq!(mid.initial(usd("1000"), None, None), usd("1000"), "unknown open interest asks for the whole");
     assert_eq!(mid.initial_at(usd("1000"), 3, Some(Usd::ZERO)), usd("333.334"), "a third is rounded up in ppm");
     assert_eq!(mid.maintenance(usd("1000")), usd("30"), "maintenance does not grow");
+    let step = dydx(50_000, 600_000, "5", "5");
+    assert_eq!((step.initial_ppm_at(usd("4.999999")), step.initial_ppm_at(usd("5"))), (50_000, PPM));
     assert_eq!(mid.maintenance(usd("0.000001")), usd("0.000001"), "rounded up to a quantum");
     let off = dydx(20_000, 600_000, "0", "0");
     assert_eq!((off.initial_ppm_at(usd("1000000000")), off.maintenance_ppm()), (20_000, 12_000));

@@ -7,8 +7,9 @@ use super::{
     Cap, Depth, Factor, Inputs, LeverageTier, Multiplier, Room, SizingParams, base_risk_cap, cents, factor, funding_multiplier,
     max_notional, older_than, percent, volatility_adjuster,
 };
-use crate::buffer::{HOURS_PER_YEAR, funding_cost};
+use crate::buffer::funding_cost;
 use crate::exact::{add, allowed, div, mul, sqrt_up};
+use crate::stats::HOURS_PER_YEAR;
 
 /// Halvings of the loss budget's bisection: 10^15 in units of 10^-12 has 90 bits, and the answer is rounded down.
 const HALVINGS: u32 = 64;

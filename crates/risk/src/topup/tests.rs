@@ -43,7 +43,7 @@ fn hyperliquid_by_hand() {
     assert_eq!((projected.equity, projected.maintenance), (usd("2013.2852"), usd("986.58925")));
     assert_eq!(projected.shortfall, usd("946.48255"));
     let top = topup(&account("8000", "3"), &held, std::slice::from_ref(&crash));
-    assert_eq!((top.scenario.as_deref(), top.amount), (Some("crash"), usd("946.49")));
+    assert_eq!((top.scenario.as_str(), top.amount), ("crash", usd("946.49")));
     let with_fee = Account { transfer_fee: usd("1"), ..account("8000", "3") };
     assert_eq!(topup(&with_fee, &held, &[crash]).amount, usd("947.49"));
 }
@@ -72,10 +72,10 @@ fn the_worst_scenario_counts_and_small_amounts_are_raised_to_the_minimum() {
     ];
     // A' = A − 6,470.6, MMR' = 727.9425, b 2: 1,455.885
     let top = topup(&account("7926.48", "2"), &held, &all);
-    assert_eq!((top.scenario.as_deref(), top.projected.shortfall, top.amount), (Some("down"), usd("0.005"), usd("5")));
+    assert_eq!((top.scenario.as_str(), top.projected.shortfall, top.amount), ("down", usd("0.005"), usd("5")));
     let enough = topup(&account("7926.485", "2"), &held, &all);
     assert_eq!((enough.projected.shortfall, enough.amount), (Usd::ZERO, Usd::ZERO));
-    assert_eq!(topup(&account("100", "3"), &held, &[]).scenario.as_deref(), Some("as it stands"));
+    assert_eq!(topup(&account("100", "3"), &held, &[]).scenario, "as it stands");
     assert_eq!(topup(&account("-100", "3"), &[], &[]).amount, usd("100"), "a debt without positions is one still");
 }
 

@@ -231,3 +231,6 @@ impl Guard {
             .then(|| format!("the mark of {id} is {} ms old, at most {} ms", age / 1_000_000, limits.marks_age.as_millis()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -289,7 +289,13 @@ impl Loop {
     }
 
     fn view(&self) -> View {
-        View::new(&self.parts.desk, &self.parts.connector, self.parts.journal.head().seq, self.parts.wall.stamp())
+        View::new(
+            &self.parts.desk,
+            &self.parts.limits,
+            &self.parts.connector,
+            self.parts.journal.head().seq,
+            self.parts.wall.stamp(),
+        )
     }
 
     fn kill(&mut self, cause: &str) -> Fact {

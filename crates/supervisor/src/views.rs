@@ -9,7 +9,7 @@ use serde::Serialize;
 use venue_connector::hyperliquid::Connector;
 
 use crate::show::margin::{Levels, MarginView};
-use crate::show::size::SizeView;
+use crate::show::size::{SizeView, least};
 
 /// The daemon as a whole.
 #[derive(Clone, Debug, Serialize)]
@@ -35,7 +35,7 @@ pub struct SizeLine {
     pub instrument: InstrumentId,
     /// Direction of the position.
     pub side: Side,
-    /// The largest notional by the sizing rule.
+    /// The largest notional, by the sizing rule and the market's fixed cap.
     pub notional: Usd,
     /// The cap that it is.
     pub binding: String,
@@ -46,13 +46,13 @@ pub struct SizeLine {
 impl View {
     /// The daemon at `now`.
     #[must_use]
-    pub fn new(desk: &Desk, connector: &Connector, journal_records: u64, now: Stamp) -> View {
+    pub fn new(desk: &Desk, limits: &Limits, connector: &Connector, journal_records: u64, now: Stamp) -> View {
         let status = desk.status(now);
         let allowed = status.guard.markets.iter().filter(|(_, market)| market.allowed).map(|(id, _)| *id);
         let of = |id: InstrumentId, side: Side| {
             let sizing = desk.sizing(now, id, side)?;
-            let (notional, binding) = (sizing.notional, sizing.binding.to_owned());
-            Some(SizeLine { instrument: id, side, notional, binding, no_increase: sizing.no_increase })
+            let (notional, binding) = least(&sizing, limits.market_notional_max(id));
+            Some(SizeLine { instrument: id, side, notional, binding: binding.to_owned(), no_increase: sizing.no_increase })
         };
         let sizes = allowed.flat_map(|id| [of(id, Side::Buy), of(id, Side::Sell)]).flatten().collect();
         View {

@@ -31,8 +31,8 @@ pub struct Draught {
     pub now: Option<Ratio>,
     /// Why it is absent.
     pub why: &'static str,
-    /// The same in the worst scenario, and that scenario's name.
-    pub worst: Option<(String, Ratio)>,
+    /// The same in the worst scenario.
+    pub worst: Option<Ratio>,
     /// Its marks.
     pub marks: Vec<Mark>,
 }
@@ -88,7 +88,7 @@ fn row(cover: Ratio) -> u32 {
 fn labels(ship: &Draught) -> Vec<Label> {
     let mut all: Vec<Label> = ship.marks.iter().map(|mark| Label::of(mark.name.clone(), mark.cover)).collect();
     all.push(Label::of("liquidation".to_owned(), Ratio::ONE));
-    all.extend(ship.worst.iter().map(|(name, cover)| Label::of(format!("worst: {name}"), *cover)));
+    all.extend(ship.worst.iter().map(|cover| Label::of("in the worst case".to_owned(), *cover)));
     all.extend(ship.now.iter().map(|cover| Label::of("now".to_owned(), *cover)));
     all.sort_by_key(|label| label.cover);
     all
@@ -106,7 +106,7 @@ pub fn draw(ship: &Draught, width: usize) -> Vec<String> {
         return labels.iter().map(|label| format!("  {}", label.alone())).collect();
     }
     let water = ship.now.map_or(0, row);
-    let worst = ship.worst.as_ref().map_or(0, |(_, cover)| row(*cover));
+    let worst = ship.worst.map_or(0, row);
     let mut lines = Vec::new();
     for level in (1..=ROWS).rev() {
         let (left, right) = match level {

@@ -27,6 +27,9 @@ pub struct Levels {
     pub load_line: Ratio,
 }
 
+/// A liquidation price further away than this many times the mark says the same.
+const DISTANCE_SHOWN_MAX: i64 = 9;
+
 /// What `plimsoll margin` shows.
 #[derive(Clone, Debug, Serialize)]
 pub struct MarginView {
@@ -77,7 +80,7 @@ fn of_account(lines: &mut Vec<String>, view: &MarginView, account: &AccountLine,
     if !account.scenarios.is_empty() {
         lines.extend([String::new(), "if it came to".to_owned()]);
         let head = ["", "", "equity", "maintenance", "cover", "to spare"].map(str::to_owned).to_vec();
-        let row = |(n, s): (usize, &ScenarioLine)| scenario(s, account.worst == Some(n));
+        let row = |(n, s): (usize, &ScenarioLine)| scenario(s, account.worst == Some(n), account.venue);
         let rows: Vec<_> = std::iter::once(head).chain(account.scenarios.iter().enumerate().map(row)).collect();
         let columns = [Column::Left, Column::Left, Column::Right, Column::Right, Column::Right, Column::Right];
         lines.extend(table(&columns, &rows, width));
@@ -99,7 +102,7 @@ fn draught(account: &AccountLine, levels: &Levels) -> Draught {
     marks.push(Mark { name: "load line".to_owned(), cover: levels.load_line, load_line: true });
     let worst = account.worst.and_then(|n| account.scenarios.get(n));
     let why = if account.positions.is_empty() { "empty: no position" } else { "how deep it lies is not known" };
-    Draught { now: account.cover, why, worst: worst.and_then(|s| Some((s.name.clone(), s.cover?))), marks }
+    Draught { now: account.cover, why, worst: worst.and_then(|s| s.cover), marks }
 }
 
 fn figures(account: &AccountLine, levels: &Levels) -> Vec<Vec<String>> {
@@ -124,15 +127,17 @@ fn figures(account: &AccountLine, levels: &Levels) -> Vec<Vec<String>> {
     ]
 }
 
-fn scenario(line: &ScenarioLine, worst: bool) -> Vec<String> {
+fn scenario(line: &ScenarioLine, worst: bool, venue: domain::Venue) -> Vec<String> {
+    // the account's venue stands above it
+    let venue = format!("{venue}:");
     let cover = line.cover.map_or_else(|| "-".to_owned(), |cover| floored(cover, 2));
     let mark = if worst { ">" } else { "" };
-    vec![mark.to_owned(), line.name.clone(), money(line.equity), money(line.maintenance), cover, money(line.margin)]
+    vec![mark.to_owned(), line.name.replace(&venue, ""), money(line.equity), money(line.maintenance), cover, money(line.margin)]
 }
 
 /// One line per position where it fits, otherwise one block each.
 fn positions(account: &AccountLine, view: &MarginView, width: usize) -> Vec<String> {
-    const HEAD: [&str; 9] = ["position", "size", "value", "mark", "liquidation", "distance", "maintenance", "funding/h", "lasts"];
+    const HEAD: [&str; 9] = ["position", "size", "value", "mark", "liquidation", "distance", "margin", "funding/h", "lasts"];
     let rows: Vec<Vec<String>> = account.positions.iter().map(|p| position(p, view)).collect();
     let head = HEAD.map(str::to_owned).to_vec();
     let mut columns = vec![Column::Right; HEAD.len()];
@@ -157,8 +162,7 @@ fn position(line: &PositionLine, view: &MarginView) -> Vec<String> {
         .map(|(rules, px)| grouped(rules.px_decimal(px).normalize(), rules.px_decimal(px).normalize().scale()));
     let known = line.mark.is_some();
     let liquidation = if known { line.liquidation.map_or_else(|| "none".to_owned(), money) } else { "unknown".to_owned() };
-    let distance =
-        if known { line.distance.map_or_else(|| "-".to_owned(), |d| percent(floor(d, 3), 1)) } else { "unknown".to_owned() };
+    let distance = if known { line.distance.map_or_else(|| "-".to_owned(), distance) } else { "unknown".to_owned() };
     vec![
         line.instrument.name().to_owned(),
         size,
@@ -170,6 +174,10 @@ fn position(line: &PositionLine, view: &MarginView) -> Vec<String> {
         or_unknown(line.funding_hourly.map(money)),
         if line.funding_hourly.is_some() { hours(line.funding_hours) } else { "unknown".to_owned() },
     ]
+}
+
+fn distance(share: Ratio) -> String {
+    if share > Ratio::scaled(DISTANCE_SHOWN_MAX, 0) { format!("> {DISTANCE_SHOWN_MAX}00 %") } else { percent(floor(share, 3), 1) }
 }
 
 fn hours(hours: Option<Ratio>) -> String {

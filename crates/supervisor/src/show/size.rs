@@ -36,23 +36,23 @@ pub struct SizeView {
     pub sizing: Sizing,
 }
 
-impl SizeView {
-    /// The largest notional: the sizing rule's, or the fixed cap if that is smaller.
-    #[must_use]
-    pub fn notional(&self) -> Usd {
-        self.sizing.notional.min(self.market_notional_max_usd)
-    }
+/// The largest notional, and what binds: the sizing rule, or the market's fixed cap if that is smaller.
+#[must_use]
+pub fn least(sizing: &Sizing, fixed: Usd) -> (Usd, &str) {
+    if fixed < sizing.notional { (fixed, FIXED) } else { (sizing.notional, sizing.binding) }
+}
 
-    /// What binds.
+impl SizeView {
+    /// The largest notional, and what binds.
     #[must_use]
-    pub fn binding(&self) -> &str {
-        if self.market_notional_max_usd < self.sizing.notional { FIXED } else { self.sizing.binding }
+    pub fn least(&self) -> (Usd, &str) {
+        least(&self.sizing, self.market_notional_max_usd)
     }
 
     /// The largest position at `px` in whole lots, rounded down.
     #[must_use]
     pub fn lots(&self, rules: &Instrument, px: Px) -> Qty {
-        Sizing { notional: self.notional(), ..self.sizing.clone() }.lots(rules, px)
+        Sizing { notional: self.least().0, ..self.sizing.clone() }.lots(rules, px)
     }
 
     /// The caps of the rule, and the fixed one after them.
@@ -78,7 +78,7 @@ pub fn size(views: &[SizeView], rules: &Instrument, width: usize) -> Vec<String>
     for view in views {
         lines.extend([String::new(), format!("caps of a {} position, the smallest wins", word(view.side))]);
         let row = |cap: &Cap| {
-            let mark = if cap.name == view.binding() { ">" } else { "" };
+            let mark = if cap.name == view.least().1 { ">" } else { "" };
             vec![mark.to_owned(), cap.name.to_owned(), money(cap.usd), cap.why.clone()]
         };
         let caps: Vec<_> = view.caps().iter().map(row).collect();
@@ -122,5 +122,5 @@ fn result(view: &SizeView, rules: &Instrument) -> String {
             )
         },
     );
-    format!("{} at most {}, which is {most}; {} binds; {held}", word(view.side), money(view.notional()), view.binding())
+    format!("{} at most {}, which is {most}; {} binds; {held}", word(view.side), money(view.least().0), view.least().1)
 }

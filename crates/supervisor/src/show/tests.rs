@@ -10,7 +10,7 @@ fn ship(now: Option<&str>, worst: Option<&str>) -> Draught {
     Draught {
         now: now.map(ratio),
         why: "empty: no position",
-        worst: worst.map(|cover| ("crash".to_owned(), ratio(cover))),
+        worst: worst.map(ratio),
         marks: vec![mark("watch", "4"), mark("load line", "3"), mark("reduce", "2"), mark("kill", "1.4")],
     }
 }
@@ -125,8 +125,8 @@ fn a_size_shows_every_factor_and_marks_the_cap_that_binds() {
     golden("size", &size::size(&both, &btc(), 96));
     golden("size_narrow", &size::size(&both[..1], &btc(), 60));
     // 135,135.14 at 64,706 are 2.08844… coins, and a lot more would be above it
-    assert_eq!((both[0].size, both[0].binding()), (Some(domain::Qty(208_844)), "rule"));
-    assert_eq!((both[1].size, both[1].binding()), (Some(domain::Qty(154_545)), "market_notional_max"));
+    assert_eq!((both[0].size, both[0].least().1), (Some(domain::Qty(208_844)), "rule"));
+    assert_eq!((both[1].size, both[1].least().1), (Some(domain::Qty(154_545)), "market_notional_max"));
     let blind = size::SizeView { reference: None, position: None, size: None, ..both[0].clone() };
     let text = size::size(&[blind], &btc(), 96).join(" ");
     assert!(text.contains("price unknown") && text.contains("the position is not known"), "{text}");

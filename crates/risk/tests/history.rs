@@ -1,5 +1,5 @@
 //! The statistics on real history (`fixtures/INDEX.md`). Figures are printed beside those of quant §1.3: `--no-capture` shows.
-#![expect(clippy::float_arithmetic, reason = "statistics of statistics")]
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be read is a failed test")]
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -115,7 +115,7 @@ fn against_other_venues_the_week_stands_out_too() {
         }
         funding.rates(rate.until_ms, None, std::slice::from_ref(rate));
         // the settled hours of the others end where theirs do: every eighth hour is enough to look at
-        if (rate.until_ms / HOUR_MS) % 8 == 0
+        if (rate.until_ms / HOUR_MS).is_multiple_of(8)
             && let Some(z) = funding.view(None).z_cross
         {
             by_hour.insert(rate.until_ms / HOUR_MS, z.decimal().to_f64().unwrap().abs());

@@ -680,6 +680,8 @@ pub struct WalletView {
     pub gas: Wei,
     /// Its next nonce in the newest block.
     pub nonce: u64,
+    /// Its next nonce in the newest safe block. As long as it is behind, a reorganisation can take a transaction back.
+    pub nonce_safe: u64,
     /// Price of one unit of gas in the next block.
     pub base_fee: Wei,
     /// Height of the newest block.

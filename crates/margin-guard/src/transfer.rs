@@ -314,6 +314,10 @@ impl Treasury {
                 "its nonce is {} on the chain and {next} in the journal: it sent something that is not ours",
                 view.nonce
             ))),
+            // whatever was sent beside us could be taken back, and a transfer behind it would wait for ever
+            Some(_) | None if view.nonce_safe < view.nonce => {
+                Err(TransferRefusal::NonceUnsafe { nonce: view.nonce, safe: view.nonce_safe })
+            }
             Some(next) if view.nonce < next => Err(TransferRefusal::Nonce { asked: view.nonce, expected: next }),
             Some(_) | None => Ok(view.nonce),
         }

@@ -164,6 +164,11 @@ pub enum Conformance {
         /// A folder of JSON files.
         dir: PathBuf,
     },
+    /// Deposits to Hyperliquid by Circle's CCTP: digests, signatures, calldata.
+    HyperliquidCctp {
+        /// A file such as `cctp_deposit_vectors.json`.
+        file: PathBuf,
+    },
     /// Worked numbers of formulas.
     Quant {
         /// A file such as `quant_cases.json`.

@@ -276,6 +276,11 @@ pub fn conformance(kind: &Conformance) -> Result<ExitCode, Failure> {
             (outcome.passed(), outcome.failed())
         }
         Conformance::HyperliquidPayloads { dir } => payloads(dir)?,
+        Conformance::HyperliquidCctp { file } => {
+            let outcome = chain::conformance::cctp(&read(file)?);
+            outcome.failed.iter().for_each(|f| say!("FAILED {f}"));
+            (outcome.passed, outcome.failed.len())
+        }
         Conformance::Quant { file } => {
             let outcome = published::quant(file)?;
             outcome.failed.iter().for_each(|f| say!("FAILED {}: {}", f.case, f.why));

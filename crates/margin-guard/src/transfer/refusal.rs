@@ -143,6 +143,14 @@ pub enum TransferRefusal {
         /// The next.
         expected: u64,
     },
+    /// A transaction of the wallet is in a block that is not safe yet.
+    #[error("the wallet's next nonce is {nonce}, and {safe} in the newest safe block: a transaction could still be taken back")]
+    NonceUnsafe {
+        /// In the newest block.
+        nonce: u64,
+        /// In the newest safe block.
+        safe: u64,
+    },
     /// The wallet is not known, or was last seen too long ago (I34).
     #[error("the wallet is not known: {0}")]
     WalletUnknown(String),

@@ -42,6 +42,7 @@ fn view(now: Stamp, nonce: u64) -> WalletView {
         balance: usd("5000"),
         gas: Wei::gwei(10_000_000),
         nonce,
+        nonce_safe: nonce,
         base_fee: Wei::gwei(1),
         head: 100,
         safe: 90,
@@ -344,6 +345,9 @@ fn f83_f84_a_wallet_used_beside_us_is_frozen_until_the_operator_accepts_it() {
     // used while nothing of ours was open
     treasury.observe(view(at(48), 10));
     assert!(treasury.next_nonce(at(48)).unwrap_err().to_string().contains("its nonce is 10 on the chain and 8 in the journal"));
+    // what is not safe can be taken back
+    treasury.observe(WalletView { nonce_safe: 7, ..view(at(48), 8) });
+    assert_eq!(treasury.next_nonce(at(48)), Err(TransferRefusal::NonceUnsafe { nonce: 8, safe: 7 }));
     // an endpoint that is behind shows an old nonce
     treasury.observe(view(at(48), 7));
     assert_eq!(treasury.next_nonce(at(48)), Err(TransferRefusal::Nonce { asked: 7, expected: 8 }));

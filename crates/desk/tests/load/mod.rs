@@ -1,5 +1,7 @@
 //! What the desk looks at once a second: statistics, profit, the load of the account, and what it does about it.
 
+mod deleverage;
+
 use std::sync::Arc;
 
 use crate::rig::{Rig, market, passive};
@@ -15,8 +17,11 @@ const HOUR_MS: u64 = 3_600_000;
 fn bars(rig: &Rig, hours: u64, bps: i64) -> Fact {
     let end = rig.now.wall_ms / HOUR_MS;
     let bar = |h: u64| {
-        let (open, close) =
-            if h % 2 == 0 { (618_000, 618_000 + 618_000 * bps / 10_000) } else { (618_000 + 618_000 * bps / 10_000, 618_000) };
+        let (open, close) = if h.is_multiple_of(2) {
+            (618_000, 618_000 + 618_000 * bps / 10_000)
+        } else {
+            (618_000 + 618_000 * bps / 10_000, 618_000)
+        };
         let (high, low) = (Px(open.max(close)), Px(open.min(close)));
         Bar { start_ms: h * HOUR_MS, open: Px(open), high, low, close: Px(close) }
     };

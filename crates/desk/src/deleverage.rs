@@ -133,7 +133,7 @@ impl Desk {
     }
 
     /// Cancels what rests and could make a position of the account larger: of parents that are held now, or that have ended.
-    fn cancel_growing(&mut self, now: Stamp, venue: Venue, out: &mut Vec<Effect>) {
+    pub(crate) fn cancel_growing(&mut self, now: Stamp, venue: Venue, out: &mut Vec<Effect>) {
         let grows = |order: &crate::Order| {
             let child = &order.intent.child;
             let position = self.books.position(child.instrument);

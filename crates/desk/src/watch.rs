@@ -96,7 +96,10 @@ impl Desk {
             self.change_level(now, change, out);
         }
         if let Some((level, cause)) = found.stop() {
-            self.raise(now, level, &cause, out);
+            // while something is held, what shrinks it must pass: blocked, a falling market could only be watched (F87). Once flat
+            // a loss can come from trading alone, and then everything stops (C52)
+            let held = self.books.positions.values().any(|lots| lots.0 != 0);
+            self.stop_growth(now, if held { StopLevel::ReduceOnly } else { level }, &cause, out);
         }
         self.watch.repeating.retain(|id| found.repeating.iter().any(|r| r.parent == *id));
         for Repeating { parent, why } in &found.repeating {
@@ -127,7 +130,18 @@ impl Desk {
         let text = format!("{}: {}, was {}: {}", change.venue, words(change.to), words(change.from), change.why);
         self.alert(severity, "margin", text, out);
         if change.to >= MarginLevel::Kill {
-            self.raise(now, StopLevel::ReduceOnly, &format!("{}: {}", words(change.to), change.why), out);
+            self.stop_growth(now, StopLevel::ReduceOnly, &format!("{}: {}", words(change.to), change.why), out);
+        }
+    }
+
+    /// Latches `level`, and takes back what rests and could still make a position larger.
+    fn stop_growth(&mut self, now: Stamp, level: StopLevel, cause: &str, out: &mut Vec<Effect>) {
+        if level <= self.books.stop {
+            return;
+        }
+        self.raise(now, level, cause, out);
+        for venue in self.config.venues.clone() {
+            self.cancel_growing(now, venue, out);
         }
     }
 

@@ -28,7 +28,8 @@ fn level(rig: &Rig) -> MarginLevel {
 }
 
 fn changes(log: &[Stamped]) -> Vec<(ParentId, ParentChange)> {
-    let change = |s: &Stamped| if let Entry::Changed { parent, change, .. } = &s.entry { Some((*parent, change.clone())) } else { None };
+    let change =
+        |s: &Stamped| if let Entry::Changed { parent, change, .. } = &s.entry { Some((*parent, change.clone())) } else { None };
     log.iter().filter_map(change).collect()
 }
 
@@ -69,8 +70,8 @@ fn a_reduction_that_is_no_longer_needed_is_cancelled() {
 #[test]
 fn what_may_grow_is_held_and_its_orders_are_cancelled_what_shrinks_goes_on() {
     let mut rig = Rig::unconnected();
-    rig.position = Lots(1_000_000);
-    rig.maintenance = Usd::whole(7_725);
+    // one coin
+    rig.position = Lots(100_000);
     rig.connect();
     rig.pass(Span::secs(2), &[]);
     let growing = rig.submit(passive(Side::Buy, 10_000));
@@ -79,7 +80,7 @@ fn what_may_grow_is_held_and_its_orders_are_cancelled_what_shrinks_goes_on() {
     let mut shrinking = passive(Side::Sell, 10_000);
     shrinking.reduce_only = true;
     let shrinking = rig.submit(shrinking);
-    rig.equity = Usd::whole(15_000);
+    (rig.equity, rig.maintenance) = (Usd::whole(1_500), Usd::whole(773));
     rig.tick(Span::secs(1));
     rig.tick(Span::secs(1));
     assert!(rig.cancels.iter().any(|c| c.key == intent.key));

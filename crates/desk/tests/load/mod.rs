@@ -147,7 +147,7 @@ fn loaded() -> Rig {
 }
 
 #[test]
-fn a_loss_that_runs_too_fast_blocks_every_order() {
+fn a_loss_that_runs_too_fast_lets_positions_only_shrink_and_blocks_everything_once_flat() {
     // C52: 1 % of a million within a minute
     let mut rig = loaded();
     rig.px -= 9_000;
@@ -155,8 +155,20 @@ fn a_loss_that_runs_too_fast_blocks_every_order() {
     assert_eq!(rig.desk.books().stop, StopLevel::Run, "9,000 lost");
     rig.px -= 2_000;
     rig.pass(Span::secs(2), &[]);
-    assert_eq!(rig.desk.books().stop, StopLevel::Block, "{}", rig.desk.books().stop_cause);
+    assert_eq!(rig.desk.books().stop, StopLevel::ReduceOnly, "{}", rig.desk.books().stop_cause);
     assert!(rig.desk.books().stop_cause.contains("too fast"));
+    let mut out = passive(Side::Sell, 1_000_000);
+    out.reduce_only = true;
+    rig.submit(out);
+    let mut left = 1_000_000;
+    while left > 0 {
+        let intent = rig.next_placed();
+        rig.ack(intent.key, 5);
+        rig.filled(&intent, 5, intent.child.qty.0);
+        left -= intent.child.qty.0;
+    }
+    rig.pass(Span::secs(2), &[]);
+    assert_eq!(rig.desk.books().stop, StopLevel::Block, "{}", rig.desk.books().stop_cause);
     rig.crash();
     assert_eq!(rig.desk.books().stop, StopLevel::Block, "I21");
 }

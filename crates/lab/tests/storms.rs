@@ -23,7 +23,7 @@ const HOUR_MS: u64 = 3_600_000;
 /// Seconds in which positions are built, before the market turns.
 const BUILD: u64 = 60;
 /// How long after the fall the account has to be brought back.
-const BACK_WITHIN: u64 = 600;
+const BACK_WITHIN: u64 = 400;
 /// Seeds that once failed.
 const FOUND: &[u64] = &[];
 
@@ -179,16 +179,18 @@ fn buy(name: &str, side: Side, lots: i64) -> ParentSpec {
     }
 }
 
-/// A parent as large as the desk admits, at most `lots`; what it says otherwise.
-fn build(world: &mut World, name: &str, side: Side, lots: i64) -> Result<ParentId, String> {
+/// A parent as large as the desk admits, at most `lots`, as soon as there is a daemon to ask.
+fn build(world: &mut World, name: &str, side: Side, lots: i64) -> Result<(), String> {
     let mut lots = lots;
-    loop {
+    for _ in 0..60 {
         match world.submit(buy(name, side, lots)) {
-            Ok(id) => return Ok(id),
-            Err(faults) if lots < 100 => return Err(format!("{faults:?}")),
-            Err(_) => lots = lots * 3 / 4,
+            Ok(_) => return Ok(()),
+            Err(faults) if faults.iter().any(|f| f.field == "quantity") => lots = lots * 3 / 4,
+            // dead, or not read yet
+            Err(_) => pass(world, 1)?,
         }
     }
+    Err("nothing was admitted within a minute".to_owned())
 }
 
 /// Moves a market by `percent` within `seconds`, second by second.
@@ -389,11 +391,11 @@ fn run(world: &mut World, chance: &mut Prng) -> Result<(), String> {
         pass(world, 20)?;
     }
     let Some(desk) = world.desk() else { return Err("the daemon is dead".to_owned()) };
-    for line in desk.load_line(world.now()) {
-        if line.level >= MarginLevel::Reduce {
-            let (cover, doubt) = (line.cover, line.doubt);
-            return Err(format!("cover {cover:?} {BACK_WITHIN} s after the fall, level {:?}, {doubt:?}", line.level));
-        }
+    let level = desk.books().levels.get(&Venue::Hyperliquid).copied().unwrap_or_default();
+    let flat = desk.books().positions.values().all(|lots| lots.0 == 0);
+    if level >= MarginLevel::Reduce && !flat {
+        let lines = desk.load_line(world.now());
+        return Err(format!("level {level:?} {BACK_WITHIN} s after the fall: {lines:?}"));
     }
     Ok(())
 }
@@ -402,7 +404,7 @@ fn run(world: &mut World, chance: &mut Prng) -> Result<(), String> {
 fn seeds() -> std::ops::Range<u64> {
     let given = std::env::var("PLIMSOLL_LAB_SEEDS").ok();
     let given = given.as_deref().and_then(|text| text.split_once(".."));
-    given.and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?)).unwrap_or(2_000..2_020)
+    given.and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?)).unwrap_or(2_000..2_016)
 }
 
 #[test]
@@ -488,5 +490,15 @@ fn an_oracle_that_stands_still_while_the_market_moves_stops_what_buys() {
         let from = world.now().mono;
         pass(&mut world, 60).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(growing(&world, from), Vec::<String>::new(), "seed {seed}");
+    }
+}
+
+#[test]
+fn the_same_storm_writes_the_same_journal() {
+    // I38
+    for seed in [3, 4] {
+        let (one, _, _) = storm(seed);
+        let (two, _, _) = storm(seed);
+        assert!(one.log() == two.log(), "seed {seed}");
     }
 }

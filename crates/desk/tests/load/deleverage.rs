@@ -4,7 +4,7 @@ use domain::{
     Command, CommandReply, Entry, Lots, MarginLevel, ParentChange, ParentId, ParentSpec, Side, Span, Stamped, StopLevel, Usd,
 };
 
-use crate::rig::{Rig, market, passive};
+use crate::rig::{Rig, passive};
 
 /// Ten coins, worth 618,000, with a maintenance margin of 7,725 at a fortieth; equity as given.
 fn loaded(side: i64, equity: i32) -> Rig {

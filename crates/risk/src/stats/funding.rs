@@ -8,6 +8,7 @@ pub use robust::{Location, SCALE_FLOOR, location, mean, quantile, sample_sd};
 pub use series::HourSeries;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use domain::{FundingRate, FundingView, Ratio};
 use rust_decimal::prelude::ToPrimitive;
@@ -95,21 +96,16 @@ impl Funding {
     /// interval has not ended at `now_ms` (UTC) or that no venue can have settled are left out, and so are further sources
     /// beyond [`SOURCES_MAX`]. Returns how many hours changed.
     pub fn rates(&mut self, now_ms: u64, source: Option<&str>, rates: &[FundingRate]) -> usize {
-        let room = self.others.len() < SOURCES_MAX;
+        let settled: Vec<_> = rates.iter().filter_map(|rate| hours_of(rate, now_ms)).collect();
+        let room = self.others.len() < SOURCES_MAX && !settled.is_empty();
         let series = match source {
             None => &mut self.own,
             Some(name) if room || self.others.contains_key(name) => self.others.entry(name.to_owned()).or_default(),
             Some(_) => return 0,
         };
         let (mut changed, mut oldest) = (0, u64::MAX);
-        for rate in rates {
-            // venues print the end of an interval some milliseconds late
-            let until = (rate.until_ms.saturating_add(HOUR_MS / 2)) / HOUR_MS;
-            let hourly = rate.hourly.decimal().to_f64().filter(|f| f.abs() <= RATE_ABS_MAX);
-            let past = rate.until_ms <= now_ms.saturating_add(CLOCK_SLACK_MS);
-            let interval = (1..=INTERVAL_HOURS_MAX).contains(&rate.hours) && until >= u64::from(rate.hours);
-            let Some(hourly) = hourly.filter(|_| past && interval) else { continue };
-            for hour in until - u64::from(rate.hours) + 1..=until {
+        for (hours, hourly) in settled {
+            for hour in hours {
                 if series.put(hour, hourly) {
                     changed += 1;
                     oldest = oldest.min(hour);
@@ -203,6 +199,17 @@ impl Funding {
         let location = baseline(&difference, common, &self.definition).filter(|_| newest - common <= CROSS_AGE_HOURS)?;
         Some(now / location.scale)
     }
+}
+
+/// The hours that a rate accrued over, each named by its end, and the rate per hour; nothing if no venue can have settled it by
+/// `now_ms`.
+fn hours_of(rate: &FundingRate, now_ms: u64) -> Option<(RangeInclusive<u64>, f64)> {
+    // venues print the end of an interval some milliseconds late
+    let until = rate.until_ms.saturating_add(HOUR_MS / 2) / HOUR_MS;
+    let past = rate.until_ms <= now_ms.saturating_add(CLOCK_SLACK_MS);
+    let interval = (1..=INTERVAL_HOURS_MAX).contains(&rate.hours) && until >= u64::from(rate.hours);
+    let hourly = rate.hourly.decimal().to_f64().filter(|f| past && interval && f.abs() <= RATE_ABS_MAX)?;
+    Some((until - u64::from(rate.hours) + 1..=until, hourly))
 }
 
 /// [`RECENT`] as a divisor.

@@ -159,6 +159,9 @@ fn rates_that_cannot_be_are_left_out() {
     // printed a moment late, it is the same hour
     assert_eq!(funding.rates(NOW + 200, None, &[FundingRate { until_ms: NOW + 73, ..good }, good]), 1);
     assert_eq!(funding.newest_ms(), NOW);
+    // a source that tells of nothing usable takes no place
+    assert_eq!(funding.rates(NOW, Some("nonsense"), &[FundingRate { hours: 0, ..good }]), 0);
+    assert_eq!(funding.others.len(), 0);
     for venue in 0..20 {
         funding.rates(NOW, Some(&venue.to_string()), &[good]);
     }
@@ -240,7 +243,10 @@ proptest! {
         // what is not a number has no decimal, and would be missing here
         prop_assert_eq!(view.z.is_some(), funding.figures.z.is_some());
         if view.hours >= 168 {
-            prop_assert!(view.instability.is_some() && view.mean.is_some() && view.phi.is_some() && view.sigma.is_some());
+            prop_assert!(view.mean.is_some() && view.phi.is_some() && view.sigma.is_some());
+            // a day with a single rate has no deviation
+            let newest = view.newest_ms / HOUR_MS;
+            prop_assert_eq!(view.instability.is_some(), funding.own.window(newest, DAY).count() > 1);
         }
         prop_assert!(view.persistence.is_none_or(|p| p >= Ratio::ZERO && p <= Ratio::ONE));
     }

@@ -84,6 +84,9 @@ pub struct DepositOrder {
     pub user: Address,
     /// Amount, above zero.
     pub usd: Usd,
+    /// Whether the spot balance is credited instead of the perpetuals balance.
+    #[serde(default)]
+    pub spot: bool,
 }
 
 /// The venue's own figures.
@@ -105,4 +108,23 @@ pub struct VenueState {
     pub tape_pass: Option<u64>,
     /// Accounts in being.
     pub accounts: usize,
+    /// What the bridge did.
+    pub bridge: BridgeState,
+}
+
+/// Counts of the bridge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BridgeState {
+    /// Deposits that were due.
+    pub arrived: u64,
+    /// Credits given.
+    pub credited: u64,
+    /// Deposits below the minimum, which are lost.
+    pub swallowed: u64,
+    /// Credits that a fault holds back.
+    pub held: usize,
+    /// Withdrawals handed to the chain.
+    pub payouts: u64,
+    /// Of these, mined.
+    pub paid: u64,
 }

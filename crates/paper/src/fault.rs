@@ -67,11 +67,17 @@ pub enum Fault {
     Halt,
     /// The position of `user` in `coin` is closed at the mark by automatic deleveraging (F33).
     AutoDeleverage,
+    /// A deposit over the bridge is credited `delay_ms` later than it should be (F91).
+    CreditLate,
+    /// A deposit over the bridge is never credited (F91).
+    CreditNever,
+    /// A deposit over the bridge is credited twice (F91).
+    CreditTwice,
 }
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Fault; 26] = [
+    pub const ALL: [Fault; 29] = [
         Fault::TooManyRequests,
         Fault::ErrorBefore,
         Fault::ErrorAfter,
@@ -98,6 +104,9 @@ impl Fault {
         Fault::OneSidedBook,
         Fault::Halt,
         Fault::AutoDeleverage,
+        Fault::CreditLate,
+        Fault::CreditNever,
+        Fault::CreditTwice,
     ];
 
     /// Its name in orders and listings.
@@ -130,6 +139,9 @@ impl Fault {
             Fault::OneSidedBook => "one-sided-book",
             Fault::Halt => "halt",
             Fault::AutoDeleverage => "auto-deleverage",
+            Fault::CreditLate => "credit-late",
+            Fault::CreditNever => "credit-never",
+            Fault::CreditTwice => "credit-twice",
         }
     }
 
@@ -163,6 +175,9 @@ impl Fault {
             Fault::OneSidedBook => "l2Book comes without asks",
             Fault::Halt => "markets take cancels alone",
             Fault::AutoDeleverage => "the position of `user` in `coin` is closed at the mark",
+            Fault::CreditLate => "a deposit over the bridge is credited `delay_ms` (60000) late",
+            Fault::CreditNever => "a deposit over the bridge is never credited",
+            Fault::CreditTwice => "a deposit over the bridge is credited twice",
         }
     }
 
@@ -172,7 +187,7 @@ impl Fault {
             Fault::WithheldAck => 5_000,
             Fault::Latency => 250,
             Fault::Flapping => 2_000,
-            Fault::ClockAhead => 60_000,
+            Fault::ClockAhead | Fault::CreditLate => 60_000,
             Fault::TooManyRequests
             | Fault::ErrorBefore
             | Fault::ErrorAfter
@@ -194,7 +209,9 @@ impl Fault {
             | Fault::CrossedBook
             | Fault::OneSidedBook
             | Fault::Halt
-            | Fault::AutoDeleverage => 0,
+            | Fault::AutoDeleverage
+            | Fault::CreditNever
+            | Fault::CreditTwice => 0,
         }
     }
 

@@ -8,12 +8,15 @@
 //! (`venue`); sockets and HTTP handlers only decode, recover signers, ask that task and write its answers. The control API is in
 //! [`control`], the faults in [`Fault`].
 //!
+//! With a [`ChainSpec`] it also stands on a local EVM chain: transfers to its bridge are credited, withdrawals are paid.
+//!
 //! What it does not do: spot trading, vaults, staking, the venue's own TWAP, multi-signature accounts, builder-deployed dexes,
 //! outcome markets. Their reads answer with the empty form, their actions are refused in words.
 
 mod accounts;
 mod budgets;
 mod candles;
+mod chain;
 pub mod control;
 mod fault;
 mod feed;
@@ -30,6 +33,7 @@ mod truth;
 mod universe;
 mod venue;
 
+pub use chain::{BridgeKey, ChainSpec};
 pub use fault::{ActiveFault, BadOrder, Fault, FaultOrder, Scope, UnknownFault};
 pub use server::{Gone, Paper, PaperHandle, StartError};
 pub use spec::{Accounts, History, Market, PaperSpec, VenueLimits};

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wire::hyperliquid::Address;
 
+use crate::chain::{Bridge, PAYOUTS_MAX};
 use crate::control::{DepositOrder, MarketPush, VenueState};
 use crate::fault::{ActiveFault, BadOrder, Fault, FaultOrder};
 use crate::http::{self, App};
@@ -53,7 +54,8 @@ pub struct Paper;
 
 impl Paper {
     /// Binds the addresses and serves until [`PaperHandle::shutdown`], until the handle is dropped, or until nobody has come for
-    /// [`PaperSpec::idle_exit`]. Needs a tokio runtime.
+    /// [`PaperSpec::idle_exit`]. Needs a tokio runtime; with a chain, a TLS provider must be installed (rustls on ring, by
+    /// `main`), or making its client panics.
     ///
     /// # Errors
     /// If an address is not loopback or cannot be bound, or the specification is not valid.
@@ -74,8 +76,13 @@ impl Paper {
             None => None,
         };
         let (asks, queue) = mpsc::channel(ASKS_MAX);
+        let (payouts, to_pay) = mpsc::channel(PAYOUTS_MAX);
+        let bridge = match spec.chain.clone() {
+            Some(chain) => Some(Bridge::new(chain, asks.clone(), to_pay, stop.clone())?),
+            None => None,
+        };
         let app = App { asks, limits: spec.limits.clone(), stop: stop.clone() };
-        let venue = Venue::new(spec, stop.clone())?;
+        let venue = Venue::new(spec, bridge.is_some().then_some(payouts), stop.clone())?;
         let paths = match apart {
             None => http::venue(app.clone()).merge(http::control(app.clone())),
             Some(_) => http::venue(app.clone()),
@@ -90,6 +97,7 @@ impl Paper {
         if let Some((listener, _)) = apart {
             tasks.push(serve(listener, http::control(app.clone()), &stop));
         }
+        tasks.extend(bridge.map(|bridge| tokio::spawn(bridge.run())));
         tracing::info!(%addr, "the paper venue is open");
         Ok(PaperHandle { addr, also_addr, control_addr, app, tasks })
     }

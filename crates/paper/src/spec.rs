@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::{Seed, Usd};
 use wire::hyperliquid::Address;
 
+use crate::chain::ChainSpec;
 use crate::tape::Tape;
 
 /// Everything a paper venue is made of. [`PaperSpec::default`] is a complete, synthetic, open venue on a free loopback port.
@@ -27,6 +28,8 @@ pub struct PaperSpec {
     pub accounts: Accounts,
     /// Request budgets and gates.
     pub limits: VenueLimits,
+    /// The local EVM chain on which its bridge stands, if any.
+    pub chain: Option<ChainSpec>,
     /// Stop by itself after this long without a connection or a request.
     pub idle_exit: Option<Duration>,
 }
@@ -42,6 +45,7 @@ impl Default for PaperSpec {
             history: History::default(),
             accounts: Accounts::default(),
             limits: VenueLimits::default(),
+            chain: None,
             idle_exit: None,
         }
     }

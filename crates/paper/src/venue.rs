@@ -20,7 +20,8 @@ use wire::hyperliquid::Address;
 use crate::accounts::Directory;
 use crate::budgets::{AddressBudget, IpBudgets, exchange_weight};
 use crate::candles::Candles;
-use crate::control::{DepositOrder, MarketPush, VenueState};
+use crate::chain::{Arrival, Payout};
+use crate::control::{BridgeState, DepositOrder, MarketPush, VenueState};
 use crate::fault::{ActiveFault, BadOrder, Fault, FaultOrder, Faults};
 use crate::feed::Feed;
 use crate::nonces::Nonces;
@@ -33,6 +34,7 @@ use crate::universe::{self, Universe};
 use crate::{StartError, VenueLimits};
 
 mod act;
+mod bridge;
 mod push;
 mod read;
 mod sockets;
@@ -92,6 +94,10 @@ pub(crate) enum Control {
     State(oneshot::Sender<VenueState>),
     Push(MarketPush, oneshot::Sender<Result<(), String>>),
     Deposit(DepositOrder, oneshot::Sender<Result<(), String>>),
+    /// From the bridge: a deposit is due.
+    Arrived(Arrival, oneshot::Sender<()>),
+    /// From the bridge: a payout is mined.
+    Paid(oneshot::Sender<()>),
 }
 
 /// The answer to a request.
@@ -196,6 +202,13 @@ pub(crate) struct Venue {
     /// Settled rates that were rewritten by hand.
     rewritten: BTreeMap<(Asset, u64), Ratio>,
     glides: BTreeMap<Asset, Glide>,
+    /// The road to the chain, if there is one.
+    payouts: Option<mpsc::Sender<Payout>>,
+    /// Where withdrawals go: account and nonce of the action, with the receiver.
+    withdrawals: BTreeMap<(AccountKey, u64), Address>,
+    /// Credits that a fault holds back, with the time at which they are due.
+    late_credits: Vec<(u64, Arrival)>,
+    bridge: BridgeState,
     is_post_only: bool,
     memories: Memories,
     candles: Candles,
@@ -229,7 +242,11 @@ fn wall_ms() -> u64 {
 }
 
 impl Venue {
-    pub(crate) fn new(spec: PaperSpec, stop: CancellationToken) -> Result<Venue, StartError> {
+    pub(crate) fn new(
+        spec: PaperSpec,
+        payouts: Option<mpsc::Sender<Payout>>,
+        stop: CancellationToken,
+    ) -> Result<Venue, StartError> {
         let now_ms = wall_ms();
         let btc = feed_start(&spec);
         let listed = universe::listed(btc).map_err(|e| StartError::Spec(e.to_string()))?;
@@ -257,6 +274,10 @@ impl Venue {
             set_funding: BTreeMap::new(),
             rewritten: BTreeMap::new(),
             glides: BTreeMap::new(),
+            payouts,
+            withdrawals: BTreeMap::new(),
+            late_credits: Vec::new(),
+            bridge: BridgeState::default(),
             is_post_only: false,
             memories: Memories::default(),
             candles: Candles::default(),
@@ -332,6 +353,7 @@ impl Venue {
         self.tick_clock();
         self.sync_faults();
         self.glide();
+        self.credit_late();
         self.feed.advance(self.now_ms, &mut self.exchange);
         self.exchange.advance(self.now_ms);
         self.publish();

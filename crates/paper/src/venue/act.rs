@@ -226,7 +226,13 @@ impl Venue {
             Action::EvmUserModify(_) | Action::SetReferrer(_) => done(),
             Action::UsdSend(a) => self.send_usd(account, &a.destination, &a.amount),
             Action::Withdraw3(a) => match Usd::new(a.amount.get()) {
-                Ok(amount) => plain(Op::Withdraw { amount, nonce }),
+                Ok(amount) => match a.destination.parse::<Address>() {
+                    Ok(to) => {
+                        self.withdrawing(account, nonce, to);
+                        plain(Op::Withdraw { amount, nonce })
+                    }
+                    Err(e) => refuse(e.to_string()),
+                },
                 Err(e) => refuse(e.to_string()),
             },
             Action::UsdClassTransfer(a) => self.class_transfer(signer, account, &a.amount, a.to_perp),

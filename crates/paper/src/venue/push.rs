@@ -210,6 +210,7 @@ impl Venue {
                 }
             }
             Event::Ledger(row) => {
+                self.note_withdrawal(row);
                 self.touched.insert(row.account);
                 for (sub, to) in self.listeners(row.account) {
                     let Sub::UserNonFundingLedgerUpdates { user } = &sub else { continue };

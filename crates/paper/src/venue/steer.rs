@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use domain::Ratio;
-use exchange::{Asset, Op, OpResult};
+use exchange::Asset;
 
 use super::{ConnId, Control, Glide, Venue, send};
-use crate::control::{FundingPush, MarketPush, VenueState};
+use crate::control::{BridgeState, FundingPush, MarketPush, VenueState};
 use crate::fault::{ActiveFault, BadOrder, Fault};
 
 /// Largest move of a market by hand, either way: 95 %.
@@ -79,15 +79,16 @@ impl Venue {
                 send(reply, done);
             }
             Control::Deposit(order, reply) => {
-                let account = self.directory.sight(order.user).unwrap_or_else(|| self.directory.adopt(order.user));
-                self.credit();
-                send(
-                    reply,
-                    match self.exchange.submit(now, account, Op::Deposit { amount: order.usd }) {
-                        OpResult::Refused(text) => Err(text),
-                        OpResult::Default | OpResult::Orders(_) | OpResult::Cancels(_) => Ok(()),
-                    },
-                );
+                let done = self.deposit(&order);
+                send(reply, done);
+            }
+            Control::Arrived(arrival, reply) => {
+                self.arrived(arrival);
+                send(reply, ());
+            }
+            Control::Paid(reply) => {
+                self.bridge.paid += 1;
+                send(reply, ());
             }
         }
     }
@@ -102,6 +103,7 @@ impl Venue {
             exchange_requests: self.exchange_requests,
             tape_pass: self.feed.pass(),
             accounts: self.exchange.accounts().count(),
+            bridge: BridgeState { held: self.late_credits.len(), ..self.bridge },
         }
     }
 

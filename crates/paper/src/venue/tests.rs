@@ -9,7 +9,7 @@ use crate::{Market, VenueLimits};
 
 fn venue() -> Venue {
     let spec = PaperSpec { market: Market::Still, limits: VenueLimits::unlimited(), ..PaperSpec::default() };
-    let mut venue = Venue::new(spec, CancellationToken::new()).expect("valid");
+    let mut venue = Venue::new(spec, None, CancellationToken::new()).expect("valid");
     let level = |px: i64| vec![(rust_decimal::Decimal::from(px), rust_decimal::Decimal::ONE)];
     let book =
         MarketPush { coin: "BTC".into(), bids: level(60_000), asks: level(60_100), replace: true, ..MarketPush::default() };

@@ -50,8 +50,10 @@ pub struct Venue {
 
 impl Venue {
     pub async fn start(spec: PaperSpec) -> Venue {
+        // a venue on a chain has a client of its own, which wants the provider as well
+        let http = client();
         let paper = Paper::start(spec).await.expect("starts");
-        Venue { paper, http: client(), key: key(0x11) }
+        Venue { paper, http, key: key(0x11) }
     }
 
     /// A still venue whose BTC book is bid 60,000 and 59,990, ask 60,010 and 60,020, one coin each.

@@ -1,6 +1,7 @@
 //! The paper venue over real sockets: raw HTTP and WebSocket, signed with the wire crate's own signer.
 
 mod auth;
+mod bridge;
 mod budgets;
 mod faults;
 mod harness;

@@ -71,16 +71,20 @@ pub async fn target(config: &Checked, set: &[String], file: Option<&PathBuf>) ->
             ws: ws.clone(),
             account: *account,
             sub_account: *sub_account,
-            key: read_key(key_file)?,
+            key: read_key("venue.hyperliquid.key_file", key_file)?,
             network: format!("{:?}", config.network).to_lowercase(),
             fresh_venue: None,
         }),
     }
 }
 
-/// Reads a key that its owner alone may read (T05).
-fn read_key(path: &Path) -> Result<Key, Failure> {
-    let fail = |why: String| Failure { code: exit::CONFIG, why: format!("venue.hyperliquid.key_file {}: {why}", path.display()) };
+fn bridge_key(path: Option<&Path>) -> Result<Option<paper::BridgeKey>, Failure> {
+    path.map(|path| read_key("paper.chain.key_file", path).map(paper::BridgeKey::from)).transpose()
+}
+
+/// Reads a key that its owner alone may read (T05); `field` says which in the configuration.
+fn read_key(field: &str, path: &Path) -> Result<Key, Failure> {
+    let fail = |why: String| Failure { code: exit::CONFIG, why: format!("{field} {}: {why}", path.display()) };
     let mode = fs::metadata(path).map_err(|e| fail(e.to_string()))?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(fail(format!("others may read it (mode {mode:o}); chmod 600 it")));
@@ -111,6 +115,10 @@ pub async fn serve_paper(config: &Checked, args: &PaperArgs) -> Result<ExitCode,
             Market::Tape { tape: Arc::new(tape), pace: speed * 1_000 }
         }
     };
+    let chain = match &part.chain {
+        None => None,
+        Some(chain) => Some(paper::ChainSpec { key: bridge_key(chain.key_file.as_deref())?, ..chain.spec.clone() }),
+    };
     let spec = PaperSpec {
         listen: args.listen,
         also_listen: args.also_listen,
@@ -118,6 +126,7 @@ pub async fn serve_paper(config: &Checked, args: &PaperArgs) -> Result<ExitCode,
         seed: part.seed,
         market,
         history: part.history,
+        chain,
         accounts: Accounts { open: Some(part.balance), ..Accounts::default() },
         limits: if part.rate_limits { VenueLimits::default() } else { VenueLimits::unlimited() },
         idle_exit: args.idle_exit.map(Into::into),

@@ -11,7 +11,7 @@ use serde_json::json;
 use venue_connector::hyperliquid::{Market, Network, OrderRoute};
 use wire::hyperliquid::Address;
 
-use super::raw::{Raw, RawDaemon, RawHyperliquid, RawPaper, Scalar, Unknown};
+use super::raw::{Raw, RawDaemon, RawHyperliquid, RawPaper, RawPaperChain, Scalar, Unknown};
 use super::{RawParent, plan_to_spec, shown};
 
 /// How logs are written.
@@ -85,6 +85,17 @@ pub struct PaperPart {
     pub rate_limits: bool,
     /// What the venue says about the time before it began.
     pub history: paper::History,
+    /// The local chain on which its bridge stands.
+    pub chain: Option<ChainPart>,
+}
+
+/// The paper venue's chain.
+#[derive(Clone, Debug)]
+pub struct ChainPart {
+    /// All but the key.
+    pub spec: paper::ChainSpec,
+    /// Where the bridge's key is.
+    pub key_file: Option<PathBuf>,
 }
 
 /// A configuration without faults.
@@ -397,6 +408,7 @@ fn check_paper(faults: &mut Faults, raw: &RawPaper, base: &Path) -> PaperPart {
             "synthetic or none",
             word(&[("synthetic", paper::History::Synthetic), ("none", paper::History::None)]),
         ),
+        chain: raw.chain.as_ref().and_then(|chain| check_chain(faults, chain, base)),
         idle_exit: std::time::Duration::from_millis(faults.read(
             "paper.idle_exit",
             raw.idle_exit.as_ref(),
@@ -405,6 +417,29 @@ fn check_paper(faults: &mut Faults, raw: &RawPaper, base: &Path) -> PaperPart {
             duration(1_000, 86_400_000),
         )),
     }
+}
+
+fn check_chain(faults: &mut Faults, raw: &RawPaperChain, base: &Path) -> Option<ChainPart> {
+    faults.unknown("paper.chain", &raw.unknown);
+    let ms = std::time::Duration::from_millis;
+    let address = |text: &str| text.parse::<Address>().ok();
+    let rpc = faults.needed("paper.chain.rpc", raw.rpc.as_ref(), "http:// and a loopback address", |t| {
+        t.starts_with("http://").then(|| t.to_owned())
+    });
+    let token = faults.needed("paper.chain.token", raw.token.as_ref(), "the token's address", address);
+    let bridge = faults.needed("paper.chain.bridge", raw.bridge.as_ref(), "the bridge's address", address);
+    let confirmations = faults.read("paper.chain.confirmations", raw.confirmations.as_ref(), 0, "0 to 200", within(0, 200));
+    let delay = |faults: &mut Faults, key: &str, value: Option<&Scalar>, usual| {
+        ms(faults.read(&format!("paper.chain.{key}"), value, usual, "a duration of 0s to 24h", duration(0, 86_400_000)))
+    };
+    let credit_after = delay(faults, "credit_after", raw.credit_after.as_ref(), 2_000);
+    let pay_after = delay(faults, "pay_after", raw.pay_after.as_ref(), 3_000);
+    let key_file = raw.key_file.as_ref().map(|Scalar(name)| base.join(name));
+    if let Some(file) = key_file.as_ref().filter(|file| !file.is_file()) {
+        faults.add("paper.chain.key_file", &file.display().to_string(), "an existing file with the bridge's key");
+    }
+    let spec = paper::ChainSpec { confirmations, credit_after, pay_after, ..paper::ChainSpec::new(rpc?, token?, bridge?) };
+    Some(ChainPart { spec, key_file })
 }
 
 struct VenuePart {

@@ -104,13 +104,19 @@ impl Raw {
         let raw = Raw {
             daemon: section("daemon", take(&mut root, "daemon"), &mut faults),
             venue: RawVenues { hyperliquid, unknown: unknown(venues) },
-            paper: section("paper", take(&mut root, "paper"), &mut faults),
+            paper: read_paper(take(&mut root, "paper"), &mut faults),
             guard: nested("guard", take(&mut root, "guard"), &mut faults),
             plan: plan.into_iter().enumerate().map(|(n, v)| section(&format!("plan[{n}]"), v, &mut faults)).collect(),
             unknown: unknown(root),
         };
         (raw, faults)
     }
+}
+
+fn read_paper(value: Value, faults: &mut Vec<SpecFault>) -> RawPaper {
+    let mut keys = table("paper", value, faults);
+    let chain = keys.remove("chain").map(|v| section("paper.chain", v, faults));
+    RawPaper { chain, ..section("paper", Value::Object(keys), faults) }
 }
 
 fn read_hyperliquid(value: Value, faults: &mut Vec<SpecFault>) -> RawHyperliquid {
@@ -332,6 +338,32 @@ pub struct RawPaper {
     pub rate_limits: Option<Scalar>,
     /// `synthetic` or `none`: what the venue says about the time before it began.
     pub history: Option<Scalar>,
+    /// `[paper.chain]`
+    #[serde(skip)]
+    pub chain: Option<RawPaperChain>,
+    /// Anything else.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// `[paper.chain]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawPaperChain {
+    /// JSON-RPC of a local chain.
+    pub rpc: Option<Scalar>,
+    /// The USDC token's address.
+    pub token: Option<Scalar>,
+    /// The bridge's address.
+    pub bridge: Option<Scalar>,
+    /// Blocks on top of a deposit's before it counts.
+    pub confirmations: Option<Scalar>,
+    /// From there to the credit.
+    pub credit_after: Option<Scalar>,
+    /// File with the bridge's key, relative to this file; absent: withdrawals are not paid.
+    pub key_file: Option<Scalar>,
+    /// From a withdrawal to its payment.
+    pub pay_after: Option<Scalar>,
     /// Anything else.
     #[serde(flatten)]
     pub unknown: Unknown,

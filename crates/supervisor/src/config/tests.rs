@@ -165,6 +165,13 @@ margin = "both"
 tape = "no.such.tape"
 speed = 0
 balance_usd = "-5"
+history = "real"
+[paper.chain]
+rpc = "https://rpc.example.org"
+token = "0x12"
+credit_after = "2d"
+key_file = "no.such.key"
+gas = 1
 [guard]
 allow = "hyperliquid:BTC"
 order_notional_max_usd = "1e9"
@@ -197,6 +204,12 @@ instrument = "hyperliquid:SOL"
         "guard.order_notional_max_usd = 1e9",
         "guard.order_notionnal_max_usd = 1",
         "paper.balance_usd = -5",
+        "paper.chain.bridge = (absent)",
+        "paper.chain.credit_after = 2d",
+        "paper.chain.gas = (set)",
+        "paper.chain.rpc = https://rpc.example.org",
+        "paper.chain.token = 0x12",
+        "paper.history = real",
         "paper.speed = 0",
         "paper.tape = no.such.tape",
         "plan[0].quantity = 0.5",
@@ -583,4 +596,17 @@ fn the_scorecard_of_yesterday_is_read_and_a_section_of_the_guard_can_be_set_from
     let limits = checked.unwrap_or_else(|e| panic!("{e}")).limits;
     assert_eq!(limits.scorecard(Venue::Hyperliquid).answers.len(), 1);
     assert_eq!((limits.cover().watch.to_string(), limits.sizing().tier_leverage.to_string()), ("5".into(), "2".into()));
+}
+
+#[test]
+fn the_paper_venue_may_stand_on_a_chain() {
+    let chain = "[paper]\nhistory = \"none\"\n[paper.chain]\nrpc = \"http://127.0.0.1:8545\"\n\
+                 token = \"0x00000000000000000000000000000000000000a1\"\nbridge = \"0x00000000000000000000000000000000000000b1\"\n\
+                 credit_after = \"500ms\"\n";
+    let paper = read(&format!("{EMBEDDED}{chain}")).paper;
+    assert_eq!(paper.history, paper::History::None);
+    let spec = paper.chain.expect("a chain").spec;
+    assert_eq!((spec.credit_after, spec.confirmations), (std::time::Duration::from_millis(500), 0));
+    assert_eq!(spec.bridge.to_string(), "0x00000000000000000000000000000000000000b1");
+    assert!(read(EMBEDDED).paper.chain.is_none());
 }

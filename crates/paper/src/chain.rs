@@ -41,7 +41,7 @@ const PAYOUT_PAUSE: Duration = Duration::from_secs(1);
 const DELAY_MAX: Duration = Duration::from_secs(86_400);
 
 /// A local EVM chain on which the venue's bridge stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainSpec {
     /// JSON-RPC, `http://` and a loopback address.
     pub rpc: String,
@@ -104,6 +104,14 @@ impl From<Key> for BridgeKey {
         BridgeKey(Arc::new(key))
     }
 }
+
+impl PartialEq for BridgeKey {
+    fn eq(&self, other: &BridgeKey) -> bool {
+        self.0.address() == other.0.address()
+    }
+}
+
+impl Eq for BridgeKey {}
 
 impl fmt::Debug for BridgeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -90,7 +90,7 @@ pub struct PaperPart {
 }
 
 /// The paper venue's chain.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainPart {
     /// All but the key.
     pub spec: paper::ChainSpec,

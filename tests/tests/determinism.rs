@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use domain::margin::MarginTable;
 use domain::{
-    EndPolicy, Entry, Instrument, InstrumentId, ParentId, ParentSpec, Placement, Qty, Ratio, Schedule, Seed, Side, Span, Stamped,
-    Usd, Venue, WriteAhead,
+    EndPolicy, Entry, Fact, FundingRate, Instrument, InstrumentId, ParentId, ParentSpec, Placement, Qty, Ratio, Schedule, Seed,
+    Side, Span, Stamped, Usd, Venue, WriteAhead,
 };
 use exchange::{Asset, BackgroundEvent, ExchangeSpec, LevelChange, MarketSpec, TimedEvent};
 use journal::{Head, Identity, Journal, Options};
@@ -92,7 +92,7 @@ fn parent(side: Side, lots: i64, schedule: Schedule, placement: Placement) -> Pa
 /// One world from its start to the end of its parents; everything that its daemon made durable.
 fn live(tape: &Arc<Tape>, seed: u64) -> Vec<Stamped> {
     let market = MarketSpec::hyperliquid("BTC", 0, 5, MarginTable::flat(40), tape.first_mid().unwrap()).unwrap();
-    let limits = Limits::check(RawLimits { allow: vec!["hyperliquid:BTC".into()], ..RawLimits::default() }).unwrap();
+    let limits = Limits::check(RawLimits { allow: vec!["hyperliquid:BTC".into()], ..RawLimits::wide() }).unwrap();
     let events = background(tape, &market.instrument);
     let spec = WorldSpec {
         seed: Seed(seed),
@@ -105,6 +105,11 @@ fn live(tape: &Arc<Tape>, seed: u64) -> Vec<Stamped> {
         faults: Faults { answer_lost: 60, told_twice: 100, told_late: 100, crashes: 30, ..Faults::default() },
     };
     let mut world = World::new(spec, events).unwrap();
+    let hour = START_MS / 3_600_000;
+    let rate = |n: u64| FundingRate { until_ms: (hour - n) * 3_600_000, hours: 1, hourly: Ratio::scaled(125, 7) };
+    let rates = (0..720).rev().map(rate).collect();
+    let instrument = "hyperliquid:BTC".parse().unwrap();
+    world.learn(vec![Fact::FundingRates { instrument, source: "hyperliquid".into(), rates }]);
     world.run(Span::secs(3), |_| false).unwrap();
     let parents = [
         parent(Side::Buy, 60_000, Schedule::Twap { slices: 10 }, Placement::LimitToMarket),

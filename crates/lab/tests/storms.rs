@@ -66,9 +66,11 @@ fn limits() -> Limits {
         leverage_max: n("20"),
         cover_min: n("1"),
         sizing: RawSizing {
+            // a portfolio beside which the account is a sliver, so that leverage alone bounds it
+            other_equity_usd: n("1000000000"),
             alloc_l2: n("1"),
             share_instrument: n("1"),
-            share_venue: n("10"),
+            share_venue: n("100"),
             tier: n("high"),
             tier_leverage: n("10"),
             sigma_target: n("10"),

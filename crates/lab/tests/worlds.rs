@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use domain::margin::MarginTable;
 use domain::{
-    Command, CommandReply, EndPolicy, Entry, InstrumentId, ParentChange, ParentId, ParentOutcome, ParentSpec, Placement, Prng,
-    Px, Qty, Ratio, Schedule, Seed, Side, Span, StopLevel, Usd, Venue,
+    Command, CommandReply, EndPolicy, Entry, Fact, FundingRate, InstrumentId, ParentChange, ParentId, ParentOutcome, ParentSpec,
+    Placement, Prng, Px, Qty, Ratio, Schedule, Seed, Side, Span, StopLevel, Usd, Venue,
 };
 use exchange::{Asset, ExchangeSpec, MarketSpec, SyntheticFlow, SyntheticParams, TimedEvent};
 use margin_guard::{Limits, RawLimits};
@@ -25,7 +25,7 @@ const READS_PER_MINUTE: u64 = 20;
 const FOUND: &[u64] = &[1_168, 1_199, 1_224, 1_280, 1_308, 1_373];
 
 fn limits() -> Limits {
-    let raw = RawLimits { allow: vec!["hyperliquid:BTC".into(), "hyperliquid:ETH".into()], ..RawLimits::default() };
+    let raw = RawLimits { allow: vec!["hyperliquid:BTC".into(), "hyperliquid:ETH".into()], ..RawLimits::wide() };
     Limits::check(raw).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
@@ -72,7 +72,19 @@ fn world(seed: u64, faults: Faults, clock_offset_ms: i64) -> World {
         clock_offset_ms,
         faults,
     };
-    World::new(spec, merged(btc, eth)).unwrap_or_else(|e| panic!("seed {seed}: {e}"))
+    let mut world = World::new(spec, merged(btc, eth)).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+    world.learn(["BTC", "ETH"].map(funding).into());
+    world
+}
+
+/// Thirty days of funding in which nothing happened.
+fn funding(name: &str) -> Fact {
+    let rate = |n: u64| FundingRate {
+        until_ms: START_MS / 3_600_000 * 3_600_000 - n * 3_600_000,
+        hours: 1,
+        hourly: Ratio::scaled(125, 7),
+    };
+    Fact::FundingRates { instrument: instrument(name), source: "hyperliquid".into(), rates: (0..720).rev().map(rate).collect() }
 }
 
 fn instrument(name: &str) -> InstrumentId {

@@ -3,7 +3,7 @@
 //! [`crate::Guard::assess`] works these out about once a second; between two looks a rule only compares. What is older than
 //! [`CARE_AGE_MAX`] supports no increase.
 
-use domain::{Ratio, Side, Span, Stamp};
+use domain::{InstrumentId, Ratio, Side, Span, Stamp};
 use risk::drawdown::ScopeVerdict;
 use risk::stats::DepthRing;
 
@@ -11,7 +11,7 @@ use crate::limits::VENUES;
 use crate::money::Money;
 use crate::oracle::OracleWatch;
 use crate::pace::RejectWatch;
-use crate::refusal::Datum;
+use crate::refusal::{Datum, Refusal};
 
 /// Five looks: one that is late does not stop trading, a desk that hangs does.
 pub(crate) const CARE_AGE_MAX: Span = Span::secs(5);
@@ -73,3 +73,29 @@ pub(crate) struct PortfolioCare {
     /// The day's or the peak's budget, if it is spent.
     pub(crate) spent: Option<ScopeVerdict>,
 }
+
+/// The sizes of `market`, if the look that worked them out knew everything and is recent.
+///
+/// # Errors
+/// What is missing or too old.
+pub(crate) fn usable<'a>(
+    care: &PortfolioCare,
+    market: &'a MarketCare,
+    id: InstrumentId,
+    at: Stamp,
+) -> Result<&'a Sized, Refusal> {
+    let absent = |datum| Refusal::Missing { datum, of: id.to_string() };
+    if let Some(datum) = care.missing {
+        return Err(Refusal::Missing { datum, of: "the portfolio".into() });
+    }
+    let sized = market.sized.as_ref().filter(|_| care.at.is_some()).ok_or_else(|| absent(Datum::Size))?;
+    let age = at.since(sized.at);
+    if age > CARE_AGE_MAX {
+        let (age_ms, max_ms) = (age.as_millis(), CARE_AGE_MAX.as_millis());
+        return Err(Refusal::Stale { datum: Datum::Size, of: id.to_string(), age_ms, max_ms });
+    }
+    Ok(sized)
+}
+
+#[cfg(test)]
+mod tests;

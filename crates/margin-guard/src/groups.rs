@@ -111,3 +111,6 @@ impl GroupSums {
         beta.unweigh(net.min(gross))
     }
 }
+
+#[cfg(test)]
+mod tests;

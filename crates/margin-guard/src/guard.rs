@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use domain::{
     AccountView, Basis, Book, ClientKey, Instrument, InstrumentId, Intent, Lots, MarginLevel, Marks, Measure, OrderReport,
-    ParentId, ParentSpec, ProfitMark, Px, Qty, Stamp, StopLevel, StreamHealth, StreamKind, Usd, Venue, VenueOrderId,
+    ParentId, ParentSpec, ProfitMark, Px, Qty, Side, Stamp, StopLevel, StreamHealth, StreamKind, Usd, Venue, VenueOrderId,
 };
 use risk::drawdown::Velocity;
 
+use crate::care::usable;
 use crate::limits::Limits;
 use crate::money::Money;
 use crate::projection::{Drift, Market, Projection, VenueState};
@@ -211,7 +212,38 @@ impl Guard {
             let (notional, hour, max) = (more.usd(), hour.usd(), hour_cap.usd());
             return Err(Refusal::ParentsPerHour { notional, hour, max, room });
         }
-        Ok(())
+        self.judge_whole(at, spec, qty, mid)
+    }
+
+    /// Whether the position could be held if all of the parent were filled on top of today's worst case (C11, quant §1).
+    fn judge_whole(&self, at: Stamp, spec: &ParentSpec, qty: Qty, mid: Px) -> Result<(), Refusal> {
+        let instrument = spec.instrument;
+        let unknown = Refusal::UnknownInstrument { instrument };
+        let Some(market) = self.projection.market(instrument) else { return Err(unknown) };
+        let Some(rules) = &market.rules else { return Err(unknown) };
+        let allowance = usable(&self.projection.care, &market.care, instrument, at)?.of(spec.side);
+        let counted = self.projection.parents.get(&spec.id).map_or(Qty::ZERO, |p| p.filled + p.working);
+        let standing = match spec.side {
+            Side::Buy => market.now.long,
+            Side::Sell => market.now.short.saturating_neg(),
+        };
+        let px = parent_px(spec, mid).0;
+        let would_be = Money::value(px, standing.saturating_add(qty.0).saturating_sub(counted.0), rules.unit);
+        if would_be <= allowance.max {
+            return Ok(());
+        }
+        let whole = allowance.max.at_least_zero().0.checked_div(Money::value(px, 1, rules.unit).0).unwrap_or(0);
+        let held = i64::try_from(whole).unwrap_or(i64::MAX);
+        let room = Qty(held.saturating_sub(standing).saturating_add(counted.0).max(0));
+        Err(Refusal::Sizing {
+            instrument,
+            side: spec.side,
+            would_be: would_be.usd(),
+            max: allowance.max.usd(),
+            cap: allowance.cap,
+            why: allowance.why.clone(),
+            room,
+        })
     }
 
     // ---- orders

@@ -8,6 +8,7 @@ mod raw;
 mod scenario;
 mod scorecard;
 mod sections;
+mod wide;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -415,6 +416,14 @@ impl Serialize for Limits {
 
 /// Every venue, in the order in which its state is kept.
 pub(crate) const VENUES: [Venue; 2] = [Venue::Hyperliquid, Venue::Dydx];
+
+/// The place of a venue in [`VENUES`].
+pub(crate) const fn venue_slot(venue: Venue) -> usize {
+    match venue {
+        Venue::Hyperliquid => 0,
+        Venue::Dydx => 1,
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -103,7 +103,7 @@ impl OracleWatch {
         }
         let moved_bps = self.mid_x2.map_or(0, |(low, high)| bps_between(high, low));
         let basis = basis_bps(marks, mid_x2);
-        let (frozen_move, basis_max) = (whole(rule.frozen_move_bps), whole(rule.basis_max_bps));
+        let (frozen_move, basis_max) = (whole(rule.frozen_move_bps), rule.basis_max());
         let trouble = match silent {
             Some(gap) => Some(OracleTrouble::Silent { gap_ms: gap.as_millis(), max_ms: rule.age_max_ms.as_millis() }),
             None if self.same >= rule.frozen_updates && moved_bps >= frozen_move => {
@@ -114,21 +114,13 @@ impl OracleWatch {
         };
         match trouble {
             // the update that ends a silence is fresh: it begins the proof
-            Some(OracleTrouble::Silent { .. }) => {
-                self.trouble = trouble;
-                self.good_since = Some(marks.at);
-            }
-            Some(OracleTrouble::Frozen { .. } | OracleTrouble::Apart { .. }) => {
-                self.trouble = trouble;
-                self.good_since = None;
-            }
-            None if self.trouble.is_some() => {
-                let since = *self.good_since.get_or_insert(marks.at);
-                if marks.at.since(since) >= rule.quarantine_ms {
-                    (self.trouble, self.good_since) = (None, None);
-                }
-            }
+            Some(OracleTrouble::Silent { .. }) => (self.trouble, self.good_since) = (trouble, Some(marks.at)),
+            Some(OracleTrouble::Frozen { .. } | OracleTrouble::Apart { .. }) => (self.trouble, self.good_since) = (trouble, None),
+            None if self.trouble.is_some() => self.good_since = Some(self.good_since.unwrap_or(marks.at)),
             None => {}
+        }
+        if self.good_since.is_some_and(|since| marks.at.since(since) >= rule.quarantine_ms) {
+            (self.trouble, self.good_since) = (None, None);
         }
     }
 
@@ -149,3 +141,6 @@ impl OracleWatch {
         Some(Doubt { trouble, left })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,3 +148,6 @@ impl RepeatWatch {
         *self = RepeatWatch::default();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::bucket::Bucket;
 use crate::care::{MarketCare, PortfolioCare};
 use crate::groups::{Beta, GroupSums, Weighted};
-use crate::limits::{Limits, VENUES};
+use crate::limits::{Limits, VENUES, venue_slot};
 use crate::money::{Money, unit_of};
 use crate::scenario::{Plan, Shape};
 use domain::{
@@ -169,13 +169,6 @@ const TICKS_MAX: i64 = 1_000_000_000_000_000;
 
 const fn is_price(px: Px) -> bool {
     px.0 > 0 && px.0 <= TICKS_MAX
-}
-
-const fn venue_slot(venue: Venue) -> usize {
-    match venue {
-        Venue::Hyperliquid => 0,
-        Venue::Dydx => 1,
-    }
 }
 
 impl Projection {

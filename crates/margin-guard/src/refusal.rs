@@ -5,6 +5,8 @@ use domain::{
 };
 use serde::Serialize;
 
+use crate::oracle::OracleTrouble;
+
 /// What a count or a rate is limited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -331,7 +333,7 @@ pub enum Refusal {
         retry_ms: u64,
     },
     /// The market's worst case would be too large (C11).
-    #[error("{instrument} could reach {would_be} {}; at most {max}, which leaves {room} lots", if *side == Side::Buy { "long" } else { "short" }, room = room.0)]
+    #[error("{instrument} could reach {would_be} {}; at most {max}, which leaves {room} lots", way_words(*side), room = room.0)]
     MarketExposure {
         /// The market.
         instrument: InstrumentId,
@@ -460,6 +462,110 @@ pub enum Refusal {
         /// The largest size that would be allowed.
         room: Qty,
     },
+    /// The position could outgrow what sizing allows (C11, quant §1).
+    #[error("{instrument} could reach {would_be} {}; sizing allows {max} by {cap} ({why}), which leaves {room} lots", way_words(*side), room = room.0)]
+    Sizing {
+        /// The market.
+        instrument: InstrumentId,
+        /// Which way.
+        side: Side,
+        /// Value of the worst case with this order, or of the whole parent.
+        would_be: Usd,
+        /// What sizing allows.
+        max: Usd,
+        /// The cap that binds.
+        cap: &'static str,
+        /// The numbers that it follows from.
+        why: String,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// Funding is out of the ordinary, or not known well enough (C15).
+    #[error("funding of {instrument} forbids growth: {why}")]
+    Funding {
+        /// The market.
+        instrument: InstrumentId,
+        /// Which flag, with its numbers.
+        why: String,
+    },
+    /// A drawdown budget is spent (C16).
+    #[error("{scope} has lost {loss} of a budget of {max}: nothing there may grow")]
+    Drawdown {
+        /// What the budget is for.
+        scope: String,
+        /// What was lost.
+        loss: Usd,
+        /// The budget.
+        max: Usd,
+    },
+    /// Markets that move together would be held too large (C11, quant §1.8).
+    #[error("group {group} could reach {would_be} {what}, weighted by beta; at most {max}, which leaves {room} lots", room = room.0)]
+    GroupExposure {
+        /// The group.
+        group: String,
+        /// `net` or `gross`.
+        what: &'static str,
+        /// The sum with this order.
+        would_be: Usd,
+        /// The limit.
+        max: Usd,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// The Layer-2 share of the portfolio would be too large (quant §1.1).
+    #[error("positions on layer 2 could reach {would_be}; at most {max} by the portfolio's share, which leaves {room} lots", room = room.0)]
+    Layer2Share {
+        /// Value of the worst case of all venues with this order.
+        would_be: Usd,
+        /// The limit.
+        max: Usd,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// More would be held at a venue than it is trusted with (quant §1.9).
+    #[error("{venue} could reach {would_be}; at a trust of {trust} at most {max}, which leaves {room} lots", room = room.0)]
+    VenueTrust {
+        /// The venue.
+        venue: Venue,
+        /// Trust in it, 0.2 to 1.
+        trust: Ratio,
+        /// Value of the worst case with this order.
+        would_be: Usd,
+        /// The limit.
+        max: Usd,
+        /// The largest size that would be allowed.
+        room: Qty,
+    },
+    /// The oracle is not believed (C18).
+    #[error("oracle of {instrument}: {trouble}{}", quarantine_words(*quarantine_ms))]
+    Oracle {
+        /// The market.
+        instrument: InstrumentId,
+        /// What is, or was, wrong.
+        trouble: OracleTrouble,
+        /// What is left of the time for which it must be seen fresh and agreeing again; absent while it is not.
+        quarantine_ms: Option<u64>,
+    },
+    /// The venue keeps refusing (C50).
+    #[error("the venue refused {refusals} of {answers} orders of {scope}: paused until it was quiet for another {quiet_ms} ms")]
+    RejectStorm {
+        /// Whose orders.
+        scope: Scope,
+        /// Refusals in a row, or within a minute.
+        refusals: u32,
+        /// Answers they are out of.
+        answers: u32,
+        /// How long it must still be quiet.
+        quiet_ms: u64,
+    },
+    /// The parent repeats itself (C08).
+    #[error("{parent} repeats itself: {why}; it stays stopped until the operator resumes it")]
+    Repeating {
+        /// The parent.
+        parent: ParentId,
+        /// In what way.
+        why: String,
+    },
     /// The parent is too large (C05).
     #[error("a parent worth {notional}; at most {max}, which leaves {room} lots", room = room.0)]
     ParentNotional {
@@ -525,6 +631,17 @@ fn stream_words(stream: StreamKind) -> &'static str {
     }
 }
 
+fn way_words(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "long",
+        Side::Sell => "short",
+    }
+}
+
+fn quarantine_words(left_ms: Option<u64>) -> String {
+    left_ms.map_or_else(String::new, |ms| format!("; it is good again and must stay so for another {ms} ms"))
+}
+
 fn side_words(side: Side) -> &'static str {
     match side {
         Side::Buy => "buy",
@@ -576,6 +693,15 @@ impl Refusal {
             Refusal::LiquidationNear { .. } => "liquidation_near",
             Refusal::Buffer { .. } => "buffer",
             Refusal::Runway { .. } => "runway",
+            Refusal::Sizing { .. } => "sizing",
+            Refusal::Funding { .. } => "funding",
+            Refusal::Drawdown { .. } => "drawdown",
+            Refusal::GroupExposure { .. } => "group_exposure",
+            Refusal::Layer2Share { .. } => "layer2_share",
+            Refusal::VenueTrust { .. } => "venue_trust",
+            Refusal::Oracle { .. } => "oracle",
+            Refusal::RejectStorm { .. } => "reject_storm",
+            Refusal::Repeating { .. } => "repeating",
             Refusal::ParentNotional { .. } => "parent_notional",
             Refusal::ParentsPerHour { .. } => "parents_per_hour",
             Refusal::DuplicateParent { .. } => "duplicate_parent",
@@ -600,6 +726,10 @@ impl Refusal {
             | Refusal::LiquidationNear { room, .. }
             | Refusal::Buffer { room, .. }
             | Refusal::Runway { room, .. }
+            | Refusal::Sizing { room, .. }
+            | Refusal::GroupExposure { room, .. }
+            | Refusal::Layer2Share { room, .. }
+            | Refusal::VenueTrust { room, .. }
             | Refusal::ParentNotional { room, .. }
             | Refusal::ParentsPerHour { room, .. } => Some(*room),
             Refusal::Stopped { .. }
@@ -627,6 +757,11 @@ impl Refusal {
             | Refusal::Collar { .. }
             | Refusal::OpenOrders { .. }
             | Refusal::Throttled { .. }
+            | Refusal::Funding { .. }
+            | Refusal::Drawdown { .. }
+            | Refusal::Oracle { .. }
+            | Refusal::RejectStorm { .. }
+            | Refusal::Repeating { .. }
             | Refusal::DuplicateParent { .. } => None,
         }
     }
@@ -646,6 +781,10 @@ impl Refusal {
         | Refusal::LiquidationNear { room, .. }
         | Refusal::Buffer { room, .. }
         | Refusal::Runway { room, .. }
+        | Refusal::Sizing { room, .. }
+        | Refusal::GroupExposure { room, .. }
+        | Refusal::Layer2Share { room, .. }
+        | Refusal::VenueTrust { room, .. }
         | Refusal::ParentNotional { room, .. }
         | Refusal::ParentsPerHour { room, .. } = &mut self
         {

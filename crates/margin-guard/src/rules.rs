@@ -3,6 +3,7 @@
 //! The first part holds for every order, the second only for orders that can grow a position. Rules of size are monotone: if
 //! one allows a size, it allows every smaller size. The last part has lower bounds and look-alikes, which are not.
 
+mod care;
 mod data;
 mod line;
 mod order;
@@ -153,6 +154,12 @@ pub(crate) const RULES: &[Rule] = &[
     data::book_fresh,
     data::account_known,
     data::exposure_known,
+    care::looked_lately,
+    care::budgets_left,
+    care::oracle_believed,
+    care::funding_calm,
+    care::venue_accepts,
+    care::not_repeating,
     size::open_orders,
     size::order_size,
     size::order_notional,
@@ -165,6 +172,10 @@ pub(crate) const RULES: &[Rule] = &[
     line::withstands_shocks,
     line::liquidation_is_far,
     line::buffer_stays,
+    care::allowed_size,
+    care::group_exposure,
+    care::layer2_share,
+    care::venue_trust,
     shape::venue_minimum,
     shape::no_look_alike,
 ];

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use domain::margin::MarginModel;
 use domain::{
-    AccountView, Book, Child, ChildNo, ClientKey, EndPolicy, Epoch, Expiry, Instrument, InstrumentId, Intent, JournalTag, Level,
-    Lots, MarketStatus, Marks, OrderReport, ParentId, ParentSpec, Placement, PositionView, PriceRule, Px, Qty, Ratio,
-    ReportedState, Schedule, Side, Span, Stamp, StreamHealth, StreamKind, Tif, Usd, Venue, VenueOrderId,
+    AccountView, Book, Child, ChildNo, ClientKey, EndPolicy, Epoch, Expiry, FundingView, Instrument, InstrumentId, Intent,
+    JournalTag, Level, Lots, MarketStatus, Marks, Measure, OrderReport, ParentId, ParentSpec, Placement, PositionView, PriceRule,
+    ProfitMark, Px, Qty, Ratio, ReportedState, Schedule, Side, Span, Stamp, StreamHealth, StreamKind, Tif, Usd, Venue,
+    VenueOrderId, VolatilityView,
 };
 use rust_decimal::Decimal;
 
@@ -98,6 +99,8 @@ pub(crate) fn account(equity: i32, positions: &[(InstrumentId, i64)], seen: Stam
 }
 
 pub(crate) fn raw() -> RawLimits {
+    // sizes are wide, and judged by their own tests
+    let plain = RawLimits::default();
     RawLimits {
         allow: vec!["hyperliquid:BTC".into(), "hyperliquid:ETH".into()],
         // wide where a test does not look, so that one rule speaks at a time
@@ -105,7 +108,11 @@ pub(crate) fn raw() -> RawLimits {
         venue_burst_max: Some("10000".into()),
         parent_messages_per_min_max: Some("60000".into()),
         parent_burst_max: Some("10000".into()),
-        ..RawLimits::default()
+        scenario: plain.scenario,
+        cover: plain.cover,
+        liquidation: plain.liquidation,
+        buffer: plain.buffer,
+        ..RawLimits::wide()
     }
 }
 
@@ -184,13 +191,71 @@ pub(crate) fn calm(raw: &mut RawLimits) {
     raw.buffer.runway_hours_min = Some("0".into());
 }
 
-/// Fresh books, marks and account.
+/// Fresh books, marks and account, and a look at them.
 pub(crate) fn see(guard: &mut Guard, now: Stamp) {
+    see_only(guard, now);
+    look(guard, now);
+}
+
+/// Fresh books, marks and account.
+pub(crate) fn see_only(guard: &mut Guard, now: Stamp) {
     guard.observe_book(&book(btc(), BTC_PX - 10, BTC_PX + 10, now));
     guard.observe_book(&book(eth(), ETH_PX - 10, ETH_PX + 10, now));
     guard.observe_marks(&marks(btc(), BTC_PX, now));
     guard.observe_marks(&marks(eth(), ETH_PX, now));
     guard.observe_account(&account(100_000, &[], now));
+}
+
+/// Calm history in both markets, profit and a look.
+pub(crate) fn look(guard: &mut Guard, now: Stamp) {
+    for instrument in [btc(), eth()] {
+        guard.observe_measure(&known(instrument, now));
+    }
+    guard.observe_profit(now, &profit(100_000));
+    guard.assess(now);
+}
+
+/// A market about which everything is known and nothing stands out.
+pub(crate) fn known(instrument: InstrumentId, now: Stamp) -> Measure {
+    let ratio = |num, decimals| Some(Ratio::scaled(num, decimals));
+    Measure {
+        instrument,
+        at: now,
+        volatility: VolatilityView {
+            fast: ratio(40, 2),
+            slow: ratio(40, 2),
+            realised: ratio(40, 2),
+            garman_klass: ratio(40, 2),
+            forecast: ratio(40, 2),
+            hours: 720,
+            newest_ms: now.wall_ms,
+        },
+        funding: FundingView {
+            rate: ratio(125, 7),
+            z: ratio(0, 0),
+            persistence: ratio(0, 0),
+            z_cross: None,
+            instability: ratio(1, 0),
+            mean: ratio(125, 7),
+            phi: ratio(86, 2),
+            sigma: ratio(185, 7),
+            hours: 720,
+            newest_ms: now.wall_ms,
+        },
+        beta: ratio(1, 0),
+        correlation: ratio(1, 0),
+    }
+}
+
+/// A market of which nothing is known but that its funding has been watched: no flag, and every figure the conservative one.
+pub(crate) fn unmeasured(instrument: InstrumentId, now: Stamp) -> Measure {
+    let funding = FundingView { hours: 720, newest_ms: now.wall_ms, ..FundingView::default() };
+    Measure { volatility: VolatilityView::default(), funding, beta: None, correlation: None, ..known(instrument, now) }
+}
+
+/// Nothing won, nothing lost.
+pub(crate) fn profit(equity: i32) -> ProfitMark {
+    ProfitMark { day: 19_675, equity: Usd::whole(equity), peak_equity: Usd::whole(equity), ..ProfitMark::default() }
 }
 
 /// Child `no` of `parent`, with that parent's market and side.

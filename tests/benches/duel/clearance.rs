@@ -9,6 +9,7 @@ use domain::{
     Lots, MarketStatus, Marks, ParentId, ParentSpec, Placement, PositionView, PriceRule, Px, Qty, Ratio, Schedule, Side, Span,
     Stamp, StreamHealth, StreamKind, Tif, Usd, Venue, margin,
 };
+use domain::{FundingView, Measure, ProfitMark, VolatilityView};
 use margin_guard::{Guard, Limits, RawLimits};
 use rust_decimal::Decimal;
 use secp256k1::{Message, Secp256k1, SecretKey};
@@ -79,7 +80,7 @@ impl Bench {
             venue_burst_max: text(10_000),
             parent_messages_per_min_max: text(60_000),
             parent_burst_max: text(10_000),
-            ..RawLimits::default()
+            ..RawLimits::wide()
         });
         let mut guard = Guard::new(limits.unwrap());
         for id in &markets {
@@ -131,6 +132,14 @@ impl Bench {
             at,
         };
         self.guard.observe_account(&account);
+        for id in &self.markets {
+            let funding = FundingView { hours: 720, newest_ms: at.wall_ms, ..FundingView::default() };
+            let (instrument, volatility) = (*id, VolatilityView::default());
+            self.guard.observe_measure(&Measure { instrument, at, volatility, funding, beta: None, correlation: None });
+        }
+        let (equity, peak_equity) = (account.equity, account.equity);
+        self.guard.observe_profit(at, &ProfitMark { equity, peak_equity, ..ProfitMark::default() });
+        self.guard.assess(at);
     }
 
     fn intent(&mut self) -> Intent {

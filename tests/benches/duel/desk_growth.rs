@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use desk::{Desk, DeskConfig, Effect, ForeignPolicy, Tenure};
 use domain::{
-    AccountView, Book, ClientKey, Command, EndPolicy, Entry, Epoch, Fact, Fill, Instrument, InstrumentId, Intent, JournalTag,
-    Level, LiquidityRole, Lots, MarketStatus, Marks, OrderReport, ParentId, ParentSpec, Placement, PositionView, PriceRule, Px,
-    Qty, Ratio, ReportedState, Schedule, Seed, SendOutcome, Side, Span, Stamp, Stamped, StreamHealth, StreamKind, Tif, TradeId,
-    Usd, Venue, VenueOrderId, VenueSnapshot, margin,
+    AccountView, Book, ClientKey, Command, EndPolicy, Entry, Epoch, Fact, Fill, FundingRate, Instrument, InstrumentId, Intent,
+    JournalTag, Level, LiquidityRole, Lots, MarketStatus, Marks, OrderReport, ParentId, ParentSpec, Placement, PositionView,
+    PriceRule, Px, Qty, Ratio, ReportedState, Schedule, Seed, SendOutcome, Side, Span, Stamp, Stamped, StreamHealth, StreamKind,
+    Tif, TradeId, Usd, Venue, VenueOrderId, VenueSnapshot, margin,
 };
 use margin_guard::{Limits, RawLimits};
 use rust_decimal::Decimal;
@@ -88,7 +88,7 @@ impl Bench {
             open_orders_per_venue_max: text(1_000),
             venue_messages_per_min_max: text(60_000),
             venue_burst_max: text(10_000),
-            ..RawLimits::default()
+            ..RawLimits::wide()
         });
         let config = DeskConfig {
             venues: vec![VENUE],
@@ -112,6 +112,10 @@ impl Bench {
         let mut facts = vec![Fact::Instrument(Arc::new(instrument(self.market))), Fact::ClockOffset(VENUE, 0)];
         facts.extend([StreamKind::Market, StreamKind::Account].map(|kind| Fact::Stream(VENUE, kind, StreamHealth::Up)));
         facts.extend([self.book(), self.marks(), Fact::Account(self.account())]);
+        let hour = self.now.wall_ms / 3_600_000;
+        let rate = |n: u64| FundingRate { until_ms: (hour - n) * 3_600_000, hours: 1, hourly: Ratio::scaled(125, 7) };
+        let rates = (0..720).rev().map(rate).collect();
+        facts.push(Fact::FundingRates { instrument: self.market, source: "hyperliquid".into(), rates });
         self.apply(&facts);
         let mut admitted = 0;
         for step in 1..=ADMISSION_STEPS {

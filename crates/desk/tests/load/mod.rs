@@ -49,7 +49,7 @@ fn profits(log: &[Stamped]) -> Vec<ProfitMark> {
 
 #[test]
 fn history_becomes_a_measure_that_is_journaled_at_once_then_when_it_matters_at_most_once_a_minute() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::without_history();
     assert!(measures(&rig.log).is_empty(), "nothing is known");
     rig.apply(&[bars(&rig, 800, 20)]);
     rig.tick(Span::secs(1));
@@ -68,7 +68,7 @@ fn history_becomes_a_measure_that_is_journaled_at_once_then_when_it_matters_at_m
 
 #[test]
 fn a_daemon_whose_venue_serves_no_history_goes_on_from_the_last_measure() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::without_history();
     rig.apply(&[bars(&rig, 800, 20), rates(&rig, 800, 0, 0)]);
     rig.tick(Span::secs(1));
     let known = measures(&rig.log)[0];

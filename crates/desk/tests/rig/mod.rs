@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use domain::{
-    AccountView, Book, ClientKey, Command, CommandReply, EndPolicy, Entry, Epoch, Fact, Fill, Instrument, InstrumentId, Intent,
-    JournalTag, Level, LiquidityRole, Lots, MarketStatus, Marks, OrderReport, ParentId, ParentSpec, Placement, PositionView,
-    PriceRule, Px, Qty, Ratio, ReportedState, Schedule, Seed, SendOutcome, Side, Span, Stamp, Stamped, StreamHealth, StreamKind,
-    TradeId, Usd, Venue, VenueOrderId, VenueSnapshot, margin,
+    AccountView, Book, ClientKey, Command, CommandReply, EndPolicy, Entry, Epoch, Fact, Fill, FundingRate, Instrument,
+    InstrumentId, Intent, JournalTag, Level, LiquidityRole, Lots, MarketStatus, Marks, OrderReport, ParentId, ParentSpec,
+    Placement, PositionView, PriceRule, Px, Qty, Ratio, ReportedState, Schedule, Seed, SendOutcome, Side, Span, Stamp, Stamped,
+    StreamHealth, StreamKind, TradeId, Usd, Venue, VenueOrderId, VenueSnapshot, margin,
 };
-use margin_guard::{Limits, RawLimits};
+use margin_guard::{Limits, RawDrawdown, RawLimits, RawSizing};
 use plimsoll_desk::{Cancel, Desk, DeskConfig, Effect, ForeignPolicy, Tenure, Working};
 use rust_decimal::Decimal;
 
@@ -44,6 +44,8 @@ pub struct Rig {
     /// The venue's word on the account.
     pub equity: Usd,
     pub maintenance: Usd,
+    /// Whether the venue serves funding history.
+    funding: bool,
     trades: u64,
     epoch: u32,
 }
@@ -64,7 +66,11 @@ fn config() -> DeskConfig {
 }
 
 fn limits() -> Limits {
-    Limits::check(RawLimits { allow: vec![market().to_string()], ..RawLimits::default() }).unwrap()
+    let wide = RawLimits::wide();
+    // the account is the portfolio, and its drawdown budgets are those of every account
+    let sizing = RawSizing { other_equity_usd: None, tier: None, tier_leverage: Some("3".into()), ..wide.sizing.clone() };
+    let allow = vec![market().to_string()];
+    Limits::check(RawLimits { allow, sizing, drawdown: RawDrawdown::default(), ..wide }).unwrap()
 }
 
 fn boot(epoch: u32, now: Stamp, log: &[Stamped], out: &mut Vec<Effect>) -> Desk {
@@ -82,6 +88,14 @@ impl Rig {
     }
 
     /// Booted over an empty journal.
+    /// As [`Rig::new`], at a venue that serves no history.
+    pub fn without_history() -> Rig {
+        let mut rig = Rig::unconnected();
+        rig.funding = false;
+        rig.connect();
+        rig
+    }
+
     pub fn unconnected() -> Rig {
         let now = Stamp { mono: 1_000_000_000, wall_ms: START_MS };
         let mut out = Vec::new();
@@ -102,6 +116,7 @@ impl Rig {
             px: 618_000,
             equity: Usd::whole(1_000_000),
             maintenance: Usd::whole(1_000),
+            funding: true,
             trades: 0,
             epoch: 1,
         };
@@ -134,6 +149,9 @@ impl Rig {
             up(StreamKind::Market),
             up(StreamKind::Account),
         ]);
+        if self.funding {
+            self.apply(&[self.funding()]);
+        }
         self.tick(Span::millis(10));
         for _ in 0..4 {
             if !self.desk.is_ready() {
@@ -304,6 +322,13 @@ impl Rig {
         let levels = |step: i64| (1..=5).map(|n| Level { px: Px(self.px + step * 10 * n), qty: Qty(1_000_000) }).collect();
         let at = self.now;
         Fact::Book(Arc::new(Book { instrument: self.market, bids: levels(-1), asks: levels(1), venue_ms: at.wall_ms, at }))
+    }
+
+    /// Thirty days of funding in which nothing happened.
+    fn funding(&self) -> Fact {
+        let hour = self.now.wall_ms / 3_600_000;
+        let rate = |n: u64| FundingRate { until_ms: (hour - n) * 3_600_000, hours: 1, hourly: Ratio::scaled(125, 7) };
+        Fact::FundingRates { instrument: self.market, source: "hyperliquid".into(), rates: (0..720).rev().map(rate).collect() }
     }
 
     fn marks(&self) -> Fact {

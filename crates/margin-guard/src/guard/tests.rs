@@ -91,6 +91,7 @@ fn c01_needs_two_fresh_references() {
     guard.observe_account(&account(100_000, &[], now));
     assert_eq!(refuse(&mut guard, now, child(1, 1, 100, BTC_PX)), Refusal::NoReference { instrument: btc(), fresh: 1 });
     guard.observe_marks(&marks(btc(), BTC_PX, now));
+    look(&mut guard, now);
     drop(allow(&mut guard, now, child(1, 1, 100, BTC_PX)));
 }
 
@@ -156,9 +157,11 @@ fn c05_parent_cap_and_sum_of_an_hour() {
     close.reduce_only = true;
     assert_eq!(guard.admit_parent(at(2_000), &close, Px(BTC_PX)), Ok(()));
     // an hour after the first, the first no longer counts
+    see(&mut guard, at(3_600_000));
     assert!(guard.admit_parent(at(3_600_000), &btc_parent(15, 100_000), Px(BTC_PX)).is_err());
     assert_eq!(guard.admit_parent(at(3_600_001), &btc_parent(15, 100_000), Px(BTC_PX)), Ok(()));
     // an amendment counts by what it adds
+    see(&mut guard, at(9_000_000));
     assert_eq!(
         guard.amend_parent(at(9_000_000), &btc_parent(13, 60_000), Qty(100_001), Px(BTC_PX)).unwrap_err().kind(),
         "parent_notional"
@@ -176,6 +179,7 @@ fn c05_a_folded_parent_is_valued_once_its_market_is_known() {
     let next = parent(2, eth(), Side::Buy, 500_000);
     assert_eq!(guard.admit_parent(t0(), &next, Px(ETH_PX)).unwrap_err().kind(), "unknown_instrument");
     guard.set_instrument(&btc_rules());
+    see(&mut guard, t0());
     assert_eq!(guard.admit_parent(t0(), &next, Px(ETH_PX)), Ok(()));
     assert_eq!(guard.status(t0()).parents_hour_usd, Some(usd("200000")));
 }
@@ -606,6 +610,7 @@ fn stale_marks_of_any_exposed_market_stop_increases() {
     let expected = Refusal::Stale { datum: Datum::Marks, of: eth().to_string(), age_ms: 10_001, max_ms: 10_000 };
     assert_eq!(refuse(&mut guard, now, child(1, 1, 100, BTC_PX)), expected);
     guard.set_position(eth(), Lots(0));
+    look(&mut guard, now);
     drop(allow(&mut guard, now, child(1, 1, 100, BTC_PX)));
     // F40: a mark that is no price is ignored, and the last one grows old
     let now = at(20_002);
@@ -631,6 +636,7 @@ fn account_report_and_positions_must_be_known() {
     assert_eq!(refuse(&mut guard, now, child(1, 1, 100, BTC_PX)), expected);
     assert_eq!(guard.projection(now, btc()).map(|v| (v.position, v.blind)), Some((None, true)));
     guard.set_position(btc(), Lots(5));
+    look(&mut guard, now);
     drop(allow(&mut guard, now, child(1, 1, 100, BTC_PX)));
 }
 

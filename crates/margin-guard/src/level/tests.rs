@@ -14,7 +14,7 @@ fn loaded(equity: i32) -> Guard {
 }
 
 fn see_equity(guard: &mut Guard, equity: i32, ms: u64) {
-    see(guard, at(ms));
+    see_only(guard, at(ms));
     guard.observe_account(&account(equity, &[(btc(), 80_000)], at(ms)));
 }
 

@@ -279,6 +279,11 @@ impl Drawdown {
 }
 
 impl Oracle {
+    /// [`Oracle::basis_max_bps`] in whole basis points, rounded down.
+    pub(crate) fn basis_max(&self) -> u64 {
+        u64::try_from(self.basis_max_bps.decimal().trunc()).unwrap_or_default()
+    }
+
     pub(super) fn consistent(&self, faults: &mut Faults) {
         let bounds = [("basis_alert_bps", self.basis_alert_bps), ("basis_max_bps", self.basis_max_bps)];
         faults.in_order("oracle", &bounds);

@@ -122,6 +122,7 @@ fn the_buffer_and_the_runway_stay() {
     // nothing is measured: volatility 1.6; 1.6 · 2.5758 · 1.6 · √(20/525,600) = 0.0406766, and one hour of funding at 0.001;
     // with 1/80 of maintenance 0.0541766 N ≤ 10,000
     let mut guard = world_with(limits(kept));
+    guard.observe_measure(&unmeasured(btc(), t0()));
     guard.observe_account(&account(10_000, &[], t0()));
     let refusal = refuse(&mut guard, t0(), child(1, 1, 400_000, BTC_PX));
     let room = refusal.room().unwrap_or_default().0;
@@ -132,6 +133,7 @@ fn the_buffer_and_the_runway_stay() {
         kept(raw);
         raw.buffer.runway_hours_min = Some("24".into());
     }));
+    guard.observe_measure(&unmeasured(btc(), t0()));
     guard.observe_account(&account(10_000, &[], t0()));
     let refusal = refuse(&mut guard, t0(), child(1, 1, 100_000, BTC_PX));
     let room = refusal.room().unwrap_or_default().0;
@@ -181,6 +183,7 @@ fn i34_an_unknown_rate_is_the_venues_cap() {
         }
     };
     let mut guard = world_with(limits(paid));
+    guard.observe_measure(&unmeasured(btc(), t0()));
     guard.observe_account(&account(10_000, &[], t0()));
     let room = |guard: &mut Guard| refuse(guard, t0(), child(1, 1, 900_000, BTC_PX)).room().unwrap_or_default().0;
     // 0.164875 and 24 hours of 0.001
@@ -310,7 +313,12 @@ impl Play {
         let mut play = Play { guard, plain, equity: 0, next: 0 };
         for name in MARKETS {
             play.mark(name, 1_000_000);
+            play.guard.observe_measure(&unmeasured(id(name), t0()));
         }
+        // one look, at a far larger account: sizes are wide, so that the shocks speak
+        play.guard.observe_account(&account(1_000_000_000, &[], t0()));
+        play.guard.observe_profit(t0(), &profit(1_000_000_000));
+        play.guard.assess(t0());
         play.report(chance);
         play
     }

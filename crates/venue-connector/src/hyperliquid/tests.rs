@@ -684,7 +684,7 @@ async fn what_the_guard_released_is_placed() {
 
     let venue = Stub::serve().await;
     let mut started = stub::start(config(&venue)).await;
-    let limits = Limits::check(RawLimits { allow: vec!["hyperliquid:BTC".into()], ..RawLimits::default() });
+    let limits = Limits::check(RawLimits { allow: vec!["hyperliquid:BTC".into()], ..RawLimits::wide() });
     let mut guard = Guard::new(limits.unwrap_or_else(|e| panic!("{e:?}")));
     guard.set_instrument(&started.instruments[0]);
     guard.set_position(id("BTC"), Lots(0));
@@ -713,6 +713,19 @@ async fn what_the_guard_released_is_placed() {
     let book = next_book_any(&mut started).await;
     guard.observe_book(&book);
     let now = (started.connector.shared.clock)();
+    // what the desk makes of history and fills, and its look
+    let funding = domain::FundingView { hours: 720, newest_ms: now.wall_ms, ..domain::FundingView::default() };
+    guard.observe_measure(&domain::Measure {
+        instrument: id("BTC"),
+        at: now,
+        volatility: domain::VolatilityView::default(),
+        funding,
+        beta: None,
+        correlation: None,
+    });
+    let equity = Usd::whole(10_000);
+    guard.observe_profit(now, &domain::ProfitMark { equity, peak_equity: equity, ..domain::ProfitMark::default() });
+    guard.assess(now);
     let spec = domain::ParentSpec {
         id: ParentId(1),
         instrument: id("BTC"),

@@ -397,6 +397,7 @@ impl Desk {
                 }
             }
             Fact::Command(asker, command) => self.on_command(now, *asker, command, out),
+            Fact::Depth(book) => self.guard.observe_depth(book),
             Fact::Bars { instrument, span, bars } => self.on_bars(now, *instrument, *span, bars),
             Fact::FundingRates { instrument, source, rates } => self.on_rates(now, *instrument, source, rates),
             Fact::Transfer { .. } | Fact::Wallet(_) | Fact::WalletDoubt(_) | Fact::Timer => {}

@@ -89,6 +89,8 @@ pub enum Fact {
     Instrument(Arc<Instrument>),
     /// A book snapshot.
     Book(Arc<Book>),
+    /// A wide look at a market's book, gathered into coarser price steps: for how much the market takes, never to price an order.
+    Depth(Arc<Book>),
     /// Reference prices and funding.
     Marks(Marks),
     /// A public trade.

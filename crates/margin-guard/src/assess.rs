@@ -13,6 +13,9 @@ use crate::money::Money;
 use crate::projection::Market;
 use crate::refusal::Datum;
 
+/// A wide look at a book counts for so long: a few of them may be missed.
+const WIDE_AGE_MAX: Span = Span::secs(45);
+
 /// A parent that repeats itself (C08). It stays stopped until [`crate::Guard::touch_parent`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Repeating {
@@ -194,9 +197,9 @@ impl Guard {
         }
         let (scale, tightest) = scale_for(verdicts, market.id, groups);
         let spent = tightest.filter(|v| v.scale <= Ratio::ZERO).cloned();
-        if let Some(walk) = walk_of(market, Side::Buy)
+        if let Some(walk) = walk_of(at, market, Side::Buy)
             .into_iter()
-            .chain(walk_of(market, Side::Sell))
+            .chain(walk_of(at, market, Side::Sell))
             .map(|w| w.within(limits.sizing().depth_bps))
             .min()
         {
@@ -235,7 +238,7 @@ impl Guard {
     ) -> Sizing {
         let params = self.limits.sizing_params(market.id);
         let venue = self.projection.venue(market.id.venue());
-        let depth = walk_of(market, side).and_then(|walk| {
+        let depth = walk_of(at, market, side).and_then(|walk| {
             let near = market.care.depth.low(at)?;
             let age = at.since(market.book?.at);
             Some(Depth { walk, near, age })
@@ -280,9 +283,11 @@ impl Guard {
     }
 }
 
-fn walk_of(market: &Market, side: Side) -> Option<Walk> {
-    let (book, rules) = (market.depth.as_ref()?, market.rules.as_ref()?);
-    Walk::of(book, &rules.instrument, side)
+/// The market's book as cost by notional: the wide look while it is fresh, else what the stream shows.
+fn walk_of(at: Stamp, market: &Market, side: Side) -> Option<Walk> {
+    let rules = market.rules.as_ref()?;
+    let wide = market.wide.as_ref().filter(|book| at.since(book.at) <= WIDE_AGE_MAX);
+    Walk::of(wide.or(market.depth.as_ref())?, &rules.instrument, side)
 }
 
 fn allowance(sizing: Sizing) -> Allowance {

@@ -60,6 +60,12 @@ impl Guard {
         self.projection.observe_book(&self.limits, book);
     }
 
+    /// A wide look at the book. While it is fresh, depth is walked in it instead of in the stream's few levels.
+    pub fn observe_depth(&mut self, book: &Arc<Book>) {
+        let slot = self.projection.open_slot(&self.limits, book.instrument);
+        self.projection.markets[slot].wide = book.is_sane().then(|| Arc::clone(book));
+    }
+
     /// Mark and oracle price. A price that is not above zero is ignored, so that the last good one grows old (F40).
     pub fn observe_marks(&mut self, marks: &Marks) {
         self.projection.observe_marks(&self.limits, marks);

@@ -225,6 +225,7 @@ impl Projection {
             table: None,
             book: None,
             depth: None,
+            wide: None,
             measure: None,
             marks: None,
             booked: None,

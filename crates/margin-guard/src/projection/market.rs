@@ -46,6 +46,8 @@ pub(crate) struct Market {
     pub(crate) book: Option<BookView>,
     /// The whole of it, for walking its depth.
     pub(crate) depth: Option<Arc<Book>>,
+    /// A wide look at it, in coarser steps.
+    pub(crate) wide: Option<Arc<Book>>,
     pub(crate) measure: Option<Measure>,
     pub(crate) marks: Option<Marks>,
     pub(super) booked: Option<Lots>,

@@ -1,8 +1,8 @@
 //! The venue's history of the traded markets: bars and funding, read at start and kept fresh.
 //!
 //! Nothing waits for it: trading begins without, with the conservative figures that missing history gives. One task plans all
-//! reads. Each market has hourly bars, five-minute bars and settled funding; all markets together have the predictions of
-//! other venues. A read begins where the last one ended, so a gap after an outage fills itself. Failed reads come again later
+//! reads. Each market has hourly bars, five-minute bars, settled funding and a wide look at its book, whose stream shows a few
+//! levels alone; all markets together have the predictions of other venues. A read begins where the last one ended, so a gap after an outage fills itself. Failed reads come again later
 //! and are never fatal. What they may take of the request budget is below everything else ([`Purpose::History`]).
 
 mod rows;
@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use domain::{Bar, FIVE_MINUTES, Fact, FundingRate, HOURLY, Instrument, InstrumentId, Prng, Span, Venue};
+use domain::{Bar, Book, FIVE_MINUTES, Fact, FundingRate, HOURLY, Instrument, InstrumentId, Prng, Span, Venue};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
-use wire::hyperliquid::info::{Candle, CandleRequest, FundingRate as FundingRow, InfoRequest};
+use wire::hyperliquid::info::{Candle, CandleRequest, FundingRate as FundingRow, InfoRequest, L2Book};
 
 use self::rows::{Elsewhere, HOUR_MS, Predicted, millis};
 use super::Shared;
@@ -60,11 +60,22 @@ const STEADY_WEIGHT: usize = 120;
 /// Weight of one short read (fact sheet §7).
 const READ_WEIGHT: usize = 20;
 
+/// A wide look at every market's book is taken this often …
+const DEPTH_MS: u64 = 10_000;
+/// … or as much less often as keeps all markets together below this weight per minute.
+const DEPTH_WEIGHT: usize = 60;
+/// Weight of one look (fact sheet §7).
+const LOOK_WEIGHT: usize = 2;
+/// Significant figures of its prices: 20 levels a side then reach 20 to 200 basis points.
+const DEPTH_FIGURES: u8 = 4;
+
 /// Which history a job reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Bars(Span),
     Funding,
+    /// The book in coarse steps.
+    Depth,
     /// Predictions of other venues, for all markets in one read.
     Elsewhere,
 }
@@ -75,7 +86,7 @@ impl Kind {
             Kind::Bars(HOURLY) => HOURLY_MS,
             Kind::Bars(_) => FIVE_MINUTES_MS,
             Kind::Funding => FUNDING_MS,
-            Kind::Elsewhere => 0,
+            Kind::Depth | Kind::Elsewhere => 0,
         }
     }
 
@@ -84,6 +95,7 @@ impl Kind {
         match self {
             Kind::Bars(span) => millis(span),
             Kind::Funding => HOUR_MS,
+            Kind::Depth => DEPTH_MS,
             Kind::Elsewhere => QUARTER_MS,
         }
     }
@@ -143,12 +155,14 @@ struct Plan {
     elsewhere: Elsewhere,
     /// Five-minute bars are read every so many of them: with many markets less often, to stay inside [`STEADY_WEIGHT`].
     five_minute_stride: u64,
+    /// A look at a book is taken every so many of [`DEPTH_MS`].
+    depth_stride: u64,
     /// Whether every job has brought its first history.
     filled: bool,
 }
 
 impl Plan {
-    /// What decides most comes first: hourly bars of all markets, then funding, then five-minute bars.
+    /// What decides most comes first: books, hourly bars of all markets, then funding, then five-minute bars.
     fn new(shared: &Arc<Shared>, traded: &[InstrumentId], jitter: Prng) -> Plan {
         let markets: Vec<Arc<Instrument>> = traded.iter().filter_map(|id| shared.markets.get(*id)).cloned().collect();
         let now = Instant::now();
@@ -161,7 +175,8 @@ impl Plan {
             late: 0,
         };
         let of_each = |kind| markets.iter().map(move |m| job(kind, Some(m)));
-        let jobs: Vec<Job> = of_each(Kind::Bars(HOURLY))
+        let jobs: Vec<Job> = of_each(Kind::Depth)
+            .chain(of_each(Kind::Bars(HOURLY)))
             .chain(of_each(Kind::Funding))
             .chain(of_each(Kind::Bars(FIVE_MINUTES)))
             .chain([job(Kind::Elsewhere, None)])
@@ -173,6 +188,7 @@ impl Plan {
             jitter,
             elsewhere: Elsewhere::default(),
             five_minute_stride: u64::try_from(stride).unwrap_or(1),
+            depth_stride: u64::try_from((markets.len() * LOOK_WEIGHT * 6).div_ceil(DEPTH_WEIGHT).max(1)).unwrap_or(1),
             filled: false,
         }
     }
@@ -226,7 +242,7 @@ impl Plan {
     fn reschedule(&mut self, at: usize, newest_ms: Option<u64>) {
         let now = self.now_ms();
         let spread = self.jitter.below(SPREAD_MS);
-        let stride = self.five_minute_stride;
+        let (stride, looks) = (self.five_minute_stride, self.depth_stride);
         let Some(job) = self.jobs.get_mut(at) else { return };
         job.failures = 0;
         job.told_ms = job.told_ms.max(newest_ms).or(Some(0));
@@ -235,7 +251,7 @@ impl Plan {
         let expected = match job.kind {
             Kind::Bars(_) => Some((now.saturating_sub(LAG_MS) / step).saturating_sub(1) * step),
             Kind::Funding => Some(now.saturating_sub(LAG_MS) / step * step),
-            Kind::Elsewhere => None,
+            Kind::Depth | Kind::Elsewhere => None,
         };
         if expected > job.told_ms && job.late < LATE_MAX {
             job.late += 1;
@@ -246,6 +262,7 @@ impl Plan {
         let wait_ms = match job.kind {
             Kind::Bars(FIVE_MINUTES) => next_after(now, step * stride) + LAG_MS + spread,
             Kind::Bars(_) | Kind::Funding => next_after(now, step) + LAG_MS + spread,
+            Kind::Depth => step * looks,
             Kind::Elsewhere => next_after(now + CLOSING_MS, step) + spread,
         };
         job.due = Some(Instant::now() + Duration::from_millis(wait_ms));
@@ -341,8 +358,22 @@ async fn read(shared: &Shared, kind: Kind, market: Option<&Instrument>, told_ms:
             let fact = Fact::FundingRates { instrument: market.id, source, rates: rates.into() };
             Ok(Brought { facts: newest_ms.map(|_| fact).into_iter().collect(), newest_ms, ..nothing })
         }
-        (Kind::Bars(_) | Kind::Funding, None) => Ok(nothing),
+        (Kind::Depth, Some(market)) => {
+            let book = read_depth(shared, market).await?;
+            Ok(Brought { facts: book.map(Fact::Depth).into_iter().collect(), ..nothing })
+        }
+        (Kind::Bars(_) | Kind::Funding | Kind::Depth, None) => Ok(nothing),
     }
+}
+
+/// A book in coarse steps; bids are rounded down and asks up, so what it shows never costs less than the fine one.
+async fn read_depth(shared: &Shared, market: &Instrument) -> Result<Option<Arc<Book>>, ReadError> {
+    let request = InfoRequest::L2Book { coin: market.id.name().to_owned(), n_sig_figs: Some(DEPTH_FIGURES), mantissa: None };
+    let answer: Option<L2Book> = ask(shared, &request, |_| 0).await?;
+    let Some(answer) = answer.filter(|book| book.coin == market.id.name()) else { return Ok(None) };
+    let book = rows::book(market, &answer, (shared.clock)());
+    dropped_rows(shared, "l2Book", usize::from(book.is_none()));
+    Ok(book.map(Arc::new))
 }
 
 async fn read_bars(shared: &Shared, market: &Instrument, span: Span, from: u64, now: u64) -> Result<Vec<Bar>, ReadError> {

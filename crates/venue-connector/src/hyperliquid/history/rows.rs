@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Bar, FundingRate, Instrument, InstrumentId, Ratio, Span};
+use domain::{Bar, Book, FundingRate, Instrument, InstrumentId, Level, Ratio, Span, Stamp};
 use rust_decimal::{Decimal, RoundingStrategy};
-use wire::hyperliquid::info::{Candle, FundingRate as FundingRow, PredictedFunding};
+use wire::hyperliquid::info::{Candle, FundingRate as FundingRow, L2Book, L2Level, PredictedFunding};
 
 pub(super) const HOUR_MS: u64 = 3_600_000;
 /// The venue settles a few milliseconds after the hour; a row that lies further from it belongs to no hour.
@@ -52,6 +52,20 @@ fn bar(market: &Instrument, row: &Candle) -> Option<Bar> {
     let (low, close) = (px(row.low.get())?, px(row.close.get())?);
     let inside = |px| low <= px && px <= high;
     (inside(open) && inside(close)).then_some(Bar { start_ms: row.open_time, open, high, low, close })
+}
+
+/// The book in ticks and lots; `None` if a level is off the grid, out of order, or a side is empty.
+pub(super) fn book(market: &Instrument, rows: &L2Book, at: Stamp) -> Option<Book> {
+    let side = |rows: &[L2Level], descending: bool| {
+        let level =
+            |row: &L2Level| Some(Level { px: market.px_exact(row.px.get()).ok()?, qty: market.qty_exact(row.sz.get()).ok()? });
+        let levels = rows.iter().map(level).collect::<Option<Vec<Level>>>()?;
+        let in_order = |pair: &[Level]| if descending { pair[0].px > pair[1].px } else { pair[0].px < pair[1].px };
+        (!levels.is_empty() && levels.windows(2).all(in_order)).then_some(levels)
+    };
+    let [bids, asks] = &rows.levels;
+    let book = Book { instrument: market.id, bids: side(bids, true)?, asks: side(asks, false)?, venue_ms: rows.time, at };
+    book.is_sane().then_some(book)
 }
 
 /// Settled hourly rates among `rows`, and how many rows were dropped: of another market, unsorted or repeated, off the hour, in

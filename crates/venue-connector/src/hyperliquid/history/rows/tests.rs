@@ -89,3 +89,22 @@ fn another_venues_interval_counts_once_it_is_over_and_its_last_prediction_was_ne
     assert_eq!(look("0.0001", end + 24 * HOUR_MS, None, end + 10 * HOUR_MS), (vec![], 1), "of unknown length");
     assert_eq!(look("0.0001", end + 400 * HOUR_MS, Some(8), end + 10 * HOUR_MS), (vec![], 1), "an end far away");
 }
+
+#[test]
+fn a_wide_look_is_a_book_or_nothing() {
+    let look = |bids: &[[&str; 2]], asks: &[[&str; 2]]| {
+        let level = |[px, sz]: &[&str; 2]| json!({"px":px,"sz":sz,"n":2});
+        let rows = json!({"coin":"BTC","time":T,"levels":[bids.iter().map(level).collect::<Vec<_>>(), asks.iter().map(level).collect::<Vec<_>>()]});
+        let rows: L2Book = serde_json::from_value(rows).unwrap_or_else(|e| panic!("{e}"));
+        book(&btc(), &rows, Stamp::default())
+    };
+    let sound = look(&[["60000", "1.5"], ["59990", "20"]], &[["60010", "2"], ["60020", "0.00001"]]);
+    let sound = sound.unwrap_or_else(|| panic!("a sound book"));
+    assert_eq!(sound.bid(), Some(Level { px: domain::Px(600_000), qty: domain::Qty(150_000) }));
+    assert_eq!((sound.asks.len(), sound.venue_ms), (2, T));
+    // F36: crossed, out of order, one-sided, off the lot
+    assert_eq!(look(&[["60010", "1"]], &[["60010", "1"]]), None);
+    assert_eq!(look(&[["59990", "1"], ["60000", "1"]], &[["60010", "1"]]), None);
+    assert_eq!(look(&[["59990", "1"]], &[]), None);
+    assert_eq!(look(&[["59990", "0.000001"]], &[["60010", "1"]]), None);
+}

@@ -17,4 +17,4 @@ pub use process::{Proc, WaitError};
 pub use rig::{Rig, Want};
 pub use setup::{ACCOUNT, KEY, Setup};
 pub use skip::{Missing, skip};
-pub use witness::{Client, Witness};
+pub use witness::{Client, Witness, node_packages};

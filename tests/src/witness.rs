@@ -71,6 +71,15 @@ impl Witness {
     }
 }
 
+/// The folder with the packages of `tests/witness/package.json` under `node_modules`.
+///
+/// # Errors
+/// [`Missing`] if `cargo xtask test` has not provisioned it.
+pub fn node_packages() -> Result<PathBuf, Missing> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    provisioned("PLIMSOLL_NODE_DIR", &root.join("../target/witness/node")).map(|home| home.join("node_modules"))
+}
+
 /// The path xtask handed over, or the place where it puts it.
 fn provisioned(variable: &str, usual: &Path) -> Result<PathBuf, Missing> {
     if let Ok(reason) = std::env::var(format!("{variable}_MISSING")) {

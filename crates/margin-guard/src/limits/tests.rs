@@ -3,7 +3,7 @@
 use domain::SpecFault;
 
 use crate::world::{limits, raw};
-use crate::{Limits, RawLimits, RawMarketLimits, RawNumber};
+use crate::{Limits, RawAnswer, RawGroup, RawLimits, RawMarketLimits, RawNumber, RawScenario};
 
 fn faults(raw: RawLimits) -> Vec<(String, String)> {
     match Limits::check(raw) {
@@ -124,4 +124,63 @@ fn markets_differ_where_they_say_so() {
     assert!(words.contains("its working orders at most 3, its book at most 500ms old"), "{words}");
     let again: RawLimits = serde_json::from_str(limits.text()).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(Limits::check(again).map(|l| l.id()), Ok(limits.id()));
+}
+
+/// Shocks of the wrong sign, negative budgets, unknown markets, reviews without a date, and each section's own order: all at once, with path and value.
+#[test]
+fn sections_report_every_fault_with_path_and_value() {
+    let mut bad = raw();
+    bad.scenario.clear();
+    let shock = |key: &str, by: &str| RawScenario { shock: [(key.into(), by.into())].into(), ..RawScenario::default() };
+    bad.scenario.insert("crash".into(), shock("*", "0.15"));
+    bad.scenario.insert("odd".into(), shock("hyperliquid:DOGE", "-0.1"));
+    bad.drawdown.day = Some("-0.03".into());
+    bad.drawdown.trade = Some("0.5".into());
+    bad.drawdown.group = Some("0.4".into());
+    bad.cover.kill = Some("2.5".into());
+    bad.sizing.tier = Some("select".into());
+    bad.sizing.tier_leverage = Some("6".into());
+    bad.group.insert("majors".into(), RawGroup { markets: vec!["hyperliquid:SOL".into()], ..RawGroup::default() });
+    let answer =
+        |value: &str, reviewed: &str| RawAnswer { value: value.into(), evidence: "seen".into(), reviewed: reviewed.into() };
+    let card = [("settlement".to_owned(), answer("finality_s=1, halts_90d=0", "")), ("exit".to_owned(), answer("unknown", ""))];
+    bad.scorecard.insert("hyperliquid".into(), card.into());
+    let found = faults(bad);
+    for (field, value) in [
+        ("guard.scenario.crash.shock.\"*\"", "0.15"),
+        ("guard.scenario.odd.kind", "(nothing)"),
+        ("guard.scenario.odd.shock.\"hyperliquid:DOGE\"", "hyperliquid:DOGE"),
+        ("guard.scenario.odd.shock", "no \"*\""),
+        ("guard.drawdown.day", "-0.03"),
+        ("guard.drawdown.group", "0.4"),
+        ("guard.cover.reduce", "2"),
+        ("guard.sizing.tier_leverage", "6"),
+        ("guard.group.majors.markets[0]", "hyperliquid:SOL"),
+        ("guard.scorecard.hyperliquid.settlement.reviewed", "(nothing)"),
+    ] {
+        assert!(found.contains(&(field.to_owned(), value.to_owned())), "{field} {value}: {found:?}");
+    }
+}
+
+#[test]
+fn a_review_of_tomorrow_is_a_fault_today() {
+    let mut raw = raw();
+    let answer = RawAnswer { value: "never".into(), evidence: "seen".into(), reviewed: "2026-10-02".into() };
+    raw.scorecard.insert("hyperliquid".into(), [("loss_sharing".to_owned(), answer)].into());
+    assert!(Limits::check_on(raw.clone(), 20_728).is_ok());
+    let fault = Limits::check_on(raw, 20_727).err().unwrap_or_default();
+    assert_eq!(fault.len(), 1);
+    assert_eq!(fault[0].field, "guard.scorecard.hyperliquid.loss_sharing.reviewed");
+}
+
+#[test]
+fn plain_words_tell_every_section() {
+    let words = Limits::check(RawLimits { allow: vec!["hyperliquid:BTC".into()], ..RawLimits::default() })
+        .map(|limits| limits.describe())
+        .unwrap_or_default();
+    for part in
+        ["equity × 0.3 on layer 2 × 0.5", "|z| is 5 or more", "reduce below 2 until 3", "crash (hyperliquid:BTC -0.15", "150 bp"]
+    {
+        assert!(words.contains(part), "{part}: {words}");
+    }
 }

@@ -48,7 +48,105 @@ impl Limits {
             "positions grow only on marks at most {} old, an account report at most {} old and clocks at most {} ms apart",
             self.marks_age, self.account_age, self.clock_offset_ms
         ));
+        self.describe_size(&mut line);
+        self.describe_margin(&mut line);
+        self.describe_stops(&mut line);
         out
+    }
+
+    fn describe_size(&self, line: &mut impl FnMut(fmt::Arguments<'_>)) {
+        let (sizing, funding) = (self.sizing(), self.funding());
+        line(format_args!(
+            "a position is at most equity × {} on layer 2 × {} for one market × leverage {} ({} tier), times {} / volatility \
+             ({} to {}), divided by up to {} for funding ({} while it is not known); {} stated outside the venues counts as equity",
+            sizing.alloc_l2,
+            sizing.share_instrument,
+            sizing.tier_leverage,
+            sizing.tier.word(),
+            sizing.sigma_target,
+            sizing.v_min,
+            sizing.v_max,
+            funding.multiplier_max,
+            funding.multiplier_unknown,
+            sizing.other_equity_usd
+        ));
+        line(format_args!(
+            "at most {} of the depth within {} bp of the mid; at a venue at most {} of the equity, times the trust in it, whose \
+             reviews count for {} days",
+            sizing.depth_share,
+            sizing.depth_bps,
+            sizing.share_venue,
+            self.trust().review_days
+        ));
+        line(format_args!(
+            "nothing grows when funding's |z| is {} or more, when {} of a day stood out the same way, or after {} hours without a \
+             settled rate",
+            funding.z_red, funding.persistence_red, funding.intervals_stale
+        ));
+        for group in self.groups() {
+            let names: Vec<_> = group.markets.iter().map(ToString::to_string).collect();
+            line(format_args!(
+                "group {} ({}), weighted by beta: at most {} of the equity net and {} gross",
+                group.name,
+                names.join(", "),
+                group.net_max,
+                group.gross_max
+            ));
+        }
+    }
+
+    fn describe_margin(&self, line: &mut impl FnMut(fmt::Arguments<'_>)) {
+        let (cover, buffer) = (self.cover(), self.buffer());
+        line(format_args!(
+            "by equity over maintenance: watch below {}, top up below {}, reduce below {} until {} is restored, kill below {}; a \
+             level is left {} above its threshold",
+            cover.watch, cover.top_up, cover.reduce, cover.target, cover.kill, cover.hysteresis
+        ));
+        for scenario in self.scenarios() {
+            let moves: Vec<_> = self.allow.iter().map(|id| format!("{id} {}", scenario.shock(*id))).collect();
+            line(format_args!(
+                "under {} ({}, {} h of funding) and with each market moving alone, {} times the maintenance margin is left",
+                scenario.name,
+                moves.join(", "),
+                scenario.funding_hours,
+                cover.shocked_min
+            ));
+        }
+        line(format_args!(
+            "liquidation prices stay {} of the mark away; free collateral bears {} × the move of {} minutes at {} confidence \
+             (× {} while an answer about the venue is unknown) and lasts {} hours",
+            self.liquidation().distance_min,
+            buffer.tail,
+            buffer.exit_minutes,
+            buffer.alpha,
+            buffer.unknown_factor,
+            buffer.runway_hours_min
+        ));
+    }
+
+    fn describe_stops(&self, line: &mut impl FnMut(fmt::Arguments<'_>)) {
+        let (drawdown, oracle, rejects, repeat) = (self.drawdown(), self.oracle(), self.rejects(), self.repeat());
+        line(format_args!(
+            "of the equity a position may lose {}, a group {}, a day {}, the account from its peak {}; a loss of {} in 1 minute, \
+             {} in 5 or {} in 15 blocks every order",
+            drawdown.trade,
+            drawdown.group,
+            drawdown.day,
+            drawdown.peak,
+            drawdown.velocity_1m,
+            drawdown.velocity_5m,
+            drawdown.velocity_15m
+        ));
+        line(format_args!(
+            "nothing grows on an oracle {} bp from mark or mid, older than {}, or the same for {} updates while the mid moves \
+             {} bp, nor within {} after that",
+            oracle.basis_max_bps, oracle.age_max_ms, oracle.frozen_updates, oracle.frozen_move_bps, oracle.quarantine_ms
+        ));
+        line(format_args!(
+            "increases pause for {} after {} refusals in a row or {} of a minute's answers; a parent stops after {} orders at one \
+             price without a fill or {} fills within {}",
+            rejects.quiet_ms, rejects.consecutive_max, rejects.share_max, repeat.children_max, repeat.fills_max, repeat.window_ms
+        ));
     }
 }
 

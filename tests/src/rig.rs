@@ -43,8 +43,16 @@ impl Rig {
     /// # Errors
     /// If a file cannot be written or the venue does not start.
     pub fn new(dir: &Path, set: &[&str]) -> Result<Rig> {
-        let setup = Setup::new(dir, "")?;
-        let venue = PaperProc::spawn(dir, &setup.paper_args())?;
+        Rig::on(dir, &[], "", set)
+    }
+
+    /// The same, with `KEY=VALUE` pairs for the venue's configuration, too, and TOML for the daemon's.
+    ///
+    /// # Errors
+    /// If a file cannot be written or the venue does not start.
+    pub fn on(dir: &Path, venue: &[&str], more: &str, set: &[&str]) -> Result<Rig> {
+        let setup = Setup::new(dir, more)?;
+        let venue = PaperProc::spawn(dir, &setup.paper_args(venue))?;
         setup.write_daemon(&venue.url())?;
         Ok(Rig { dir: dir.to_owned(), setup, venue, daemon: None, set: set.iter().map(|s| (*s).to_owned()).collect() })
     }
@@ -72,15 +80,35 @@ impl Rig {
         Ok(())
     }
 
-    /// Starts `plimsoll run` and waits until it has read its venue and knows a price.
+    /// Starts `plimsoll run` and waits until it has read its venue, knows a price, and has worked out how large a position may be.
     ///
     /// # Errors
     /// If it does not get there.
     pub fn start(&mut self) -> Result<Value> {
         self.spawn()?;
         self.wait("a daemon that has read its venue", READY_MAX, |s| {
-            s["desk"]["ready"] == true && !s["desk"]["guard"]["markets"]["hyperliquid:BTC"]["book_age_ms"].is_null()
+            s["desk"]["ready"] == true
+                && !s["desk"]["guard"]["markets"]["hyperliquid:BTC"]["book_age_ms"].is_null()
+                && may_grow(s)
         })
+    }
+
+    /// Sizes of BTC, long and short, as `plimsoll size --json` tells them.
+    ///
+    /// # Errors
+    /// If no daemon answers.
+    pub fn sizes(&self) -> Result<[Value; 2]> {
+        Ok(serde_json::from_str(&self.ok(&["size", "hyperliquid:BTC", "--json"])?)?)
+    }
+
+    /// Steers the venue's BTC market: moves, funding, oracle.
+    ///
+    /// # Errors
+    /// If the venue refuses.
+    pub fn steer(&self, push: &Value) -> Result<Value> {
+        let mut push = push.clone();
+        push["coin"] = json!("BTC");
+        http::post(&self.venue.url(), "/control/market", &push)
     }
 
     /// The running daemon.
@@ -268,6 +296,14 @@ impl Rig {
         all.extend(args.iter().map(|a| (*a).to_owned()));
         all
     }
+}
+
+/// Whether a size was worked out for both sides of BTC, and no flag forbids growth.
+#[must_use]
+pub fn may_grow(status: &Value) -> bool {
+    let sizes = status["sizes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let open = |line: &Value| line["notional"] != "0" && line["no_increase"] == json!([]);
+    !sizes.is_empty() && sizes.iter().filter(|line| line["instrument"] == "hyperliquid:BTC").all(open)
 }
 
 /// The line of an ended parent.

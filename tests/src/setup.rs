@@ -19,7 +19,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Writes the venue's configuration and the key into `dir`. `plan` is TOML appended to the daemon's configuration.
+    /// Writes the venue's configuration and the key into `dir`. `plan` is TOML, such as a plan or sections of limits, appended to the daemon's configuration.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -46,10 +46,12 @@ impl Setup {
         fs::write(self.dir.join("daemon.toml"), format!("{venue}{MARKETS}{GUARD}{}", self.plan)).context("daemon.toml")
     }
 
-    /// `plimsoll paper` for this test.
+    /// `plimsoll paper` for this test, with `KEY=VALUE` pairs for its configuration.
     #[must_use]
-    pub fn paper_args(&self) -> Vec<String> {
-        ["--config", "paper.toml", "--idle-exit", "10m"].map(str::to_owned).to_vec()
+    pub fn paper_args(&self, set: &[&str]) -> Vec<String> {
+        let mut args = ["--config", "paper.toml", "--idle-exit", "10m"].map(str::to_owned).to_vec();
+        args.extend(set.iter().flat_map(|pair| ["--set".to_owned(), (*pair).to_owned()]));
+        args
     }
 
     /// `plimsoll run --exit-when-done --json` for this test.
@@ -74,5 +76,8 @@ impl Setup {
 }
 
 const MARKETS: &str = "[[venue.hyperliquid.markets]]\nname = \"BTC\"\nleverage = 20\n";
+/// A portfolio beside which the account is a sliver, and no cap by a book of five levels: tests of orders are about orders. Tests
+/// of sizes say otherwise.
 const GUARD: &str = "[guard]\nallow = [\"hyperliquid:BTC\"]\norder_notional_max_usd = \"60000\"\nparent_notional_max_usd = \"200000\"\n\
-    parents_per_hour_max_usd = \"2000000\"\nmarket_notional_max_usd = \"500000\"\nvenue_notional_max_usd = \"500000\"\n";
+    parents_per_hour_max_usd = \"2000000\"\nmarket_notional_max_usd = \"500000\"\nvenue_notional_max_usd = \"500000\"\n\
+    [guard.sizing]\nother_equity_usd = \"100000000\"\ndepth_share = \"1000\"\n";

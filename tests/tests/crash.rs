@@ -30,7 +30,7 @@ fn plan() -> String {
 fn killed_a_hundred_times_it_finishes_with_exactly_the_right_quantity() {
     let dir = tempfile::tempdir().unwrap();
     let setup = Setup::new(dir.path(), &plan()).unwrap();
-    let venue = PaperProc::spawn(dir.path(), &setup.paper_args()).unwrap();
+    let venue = PaperProc::spawn(dir.path(), &setup.paper_args(&[])).unwrap();
     setup.write_daemon(&venue.url()).unwrap();
     let mut chance = Seed(0x51).fork("kill");
     let mut kills = 0;

@@ -236,7 +236,7 @@ fn f27_a_post_only_window_defers_what_would_take() {
 #[test]
 fn f37_an_oracle_that_stands_still_while_the_market_moves() {
     let mut scene = Scene::new("6s");
-    scene.fault(&json!([{ "fault": "stale-oracle" }, { "fault": "price-shock", "bps": 150 }]));
+    scene.fault(&json!([{ "fault": "stale-oracle" }, { "fault": "price-shock", "bps": 140 }]));
     // the oracle alone would value the position by yesterday's price: it is one of three
     scene.wait("a reference away from the oracle", |s| {
         let market = &s["desk"]["guard"]["markets"]["hyperliquid:BTC"];

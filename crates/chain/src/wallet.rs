@@ -382,7 +382,7 @@ impl Task {
         if look.found == Agreed::No {
             return Fact::WalletDoubt("the endpoints disagree on where a transaction is".into());
         }
-        Fact::Wallet(WalletView {
+        Fact::Wallet(Box::new(WalletView {
             chain_id: self.config.chain_id,
             wallet: self.key.address(),
             token: self.config.token,
@@ -394,7 +394,7 @@ impl Task {
             head: look.head,
             safe,
             at: now,
-        })
+        }))
     }
 
     async fn act(&mut self, moves: Vec<Move>) {
@@ -405,7 +405,7 @@ impl Task {
             match next {
                 Move::Tell(event) => {
                     told(id, &event);
-                    self.tell(Fact::Transfer { id, event }).await;
+                    self.tell(Fact::Transfer { id, event: Box::new(event) }).await;
                 }
                 Move::Sign(plan) => {
                     let now = self.now();

@@ -157,10 +157,10 @@ pub enum Fact {
         /// Which.
         id: TransferId,
         /// What.
-        event: TransferEvent,
+        event: Box<TransferEvent>,
     },
     /// A wallet, as all of its endpoints agree on it.
-    Wallet(WalletView),
+    Wallet(Box<WalletView>),
     /// A wallet's endpoints disagree, are stale or do not answer: nothing is known of it until they do again.
     WalletDoubt(String),
     /// An operator command; the number pairs the reply with the asker.

@@ -433,19 +433,19 @@ impl Desk {
     pub async fn step(&mut self) -> Result<bool> {
         let Ok(Some(fact)) = tokio::time::timeout(Duration::from_millis(40), self.facts.recv()).await else { return Ok(false) };
         match fact {
-            Fact::Wallet(view) => self.treasury.observe(view),
+            Fact::Wallet(view) => self.treasury.observe(*view),
             Fact::WalletDoubt(why) => {
                 self.doubts += 1;
                 self.treasury.doubt(why);
             }
             Fact::Transfer { id, event } => {
                 self.told.push(name(&event));
-                if let TransferEvent::Signed(attempt) = &event {
+                if let TransferEvent::Signed(attempt) = &*event {
                     if let Ok(cleared) = self.treasury.clear_signed(self.now(), id, attempt) {
                         self.released(cleared).await?;
                     }
                 } else {
-                    self.record(Entry::Transfer { id, event }).await?;
+                    self.record(Entry::Transfer { id, event: *event }).await?;
                 }
                 return Ok(true);
             }

@@ -101,6 +101,23 @@ impl Rig {
         Ok(serde_json::from_str(&self.ok(&["size", "hyperliquid:BTC", "--json"])?)?)
     }
 
+    /// Waits until the journal tells of a refusal of a parent's order with `words` in it.
+    ///
+    /// # Errors
+    /// If `within` passes first; quotes the last refusal.
+    pub fn wait_refusal(&self, parent: u32, words: &str, within: Duration) -> Result<()> {
+        let until = Instant::now() + within;
+        loop {
+            let told = self.ok(&["export"])?;
+            let refusals: Vec<&str> = told.lines().filter(|line| line.contains(r#""kind":"refused""#)).collect();
+            if refusals.iter().any(|line| line.contains(&format!(r#""parent":{parent},"#)) && line.contains(words)) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < until, "waited for {words:?}, but {within:?} passed; the last is {:?}", refusals.last());
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
     /// Steers the venue's BTC market: moves, funding, oracle.
     ///
     /// # Errors

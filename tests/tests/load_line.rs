@@ -49,7 +49,7 @@ fn c15_f34_a_funding_spike_shrinks_the_size_and_turns_increases_away() {
         assert!(decimal(&after["sizing"]["notional"]) < decimal(&before["sizing"]["notional"]), "{before}\n{after}");
     }
     let more = rig.submit("buy", "0.1", "60s", &["--slices", "1"]).unwrap();
-    rig.wait("a refusal for funding", SOON, |s| says(s, more, "funding")).unwrap();
+    rig.wait_refusal(more, "funding of hyperliquid:BTC forbids growth", SOON).unwrap();
     let less = rig.submit("sell", "0.04", "3s", &["--slices", "2", "--reduce-only"]).unwrap();
     rig.wait_ended(&[less], SOON).unwrap();
     assert_eq!(filled(&rig.truth().unwrap(), "B"), Decimal::new(1, 1), "nothing was bought under the flag");
@@ -70,16 +70,16 @@ fn c18_f37_an_oracle_that_freezes_while_the_mid_moves_blocks_its_market_until_it
     rig.fault(&json!({ "fault": "stale-oracle" })).unwrap();
     rig.steer(&json!({ "shift_bps": 80 })).unwrap();
     let more = rig.submit("buy", "0.1", "90s", &["--slices", "1"]).unwrap();
-    rig.wait("an oracle that is not believed", SOON, |s| says(s, more, "oracle of hyperliquid:BTC: the same price for")).unwrap();
-    let shown = rig.ok(&["status"]).unwrap();
-    assert!(shown.contains("oracle of hyperliquid:BTC"), "the operator sees why: {shown}");
+    rig.wait_refusal(more, "oracle of hyperliquid:BTC: the same price for", SOON).unwrap();
+    let shown = rig.wait("the reason", SOON, |s| says(s, more, "oracle")).unwrap();
+    assert_eq!(shown["desk"]["ready"], true, "the market is blocked, not the daemon: {}", shown["desk"]);
     // by now it cannot have been cleared before the freeze was noticed
     let bought = filled(&rig.truth().unwrap(), "B");
     let less = rig.submit("sell", "0.04", "3s", &["--slices", "2", "--reduce-only"]).unwrap();
     rig.wait_ended(&[less], SOON).unwrap();
     assert_eq!(filled(&rig.truth().unwrap(), "B"), bought, "bought on an oracle that stands still");
     rig.clear_faults().unwrap();
-    rig.wait("a quarantine", SOON, |s| says(s, more, "it is good again and must stay so for another")).unwrap();
+    rig.wait_refusal(more, "it is good again and must stay so for another", SOON).unwrap();
     assert_eq!(filled(&rig.truth().unwrap(), "B"), bought, "bought during the quarantine");
     rig.wait_ended(&[more], Duration::from_secs(120)).unwrap();
     rig.settle(&[Want(first, "buy", "0.1"), Want(more, "buy", "0.1"), Want(less, "sell", "0.04")]).unwrap();

@@ -22,9 +22,8 @@ fn margin_agrees_with_the_venue_and_explain_speaks_without_a_daemon() {
     let cleared = rig.submit("buy", "0.5", "4s", &["--slices", "2"]).unwrap();
     rig.wait_ended(&[cleared], SOON).unwrap();
     let refused = rig.submit("buy", "0.3", "60s", &["--slices", "1"]).unwrap();
-    let words =
-        |s: &Value| progress(s, refused).is_some_and(|p| p["reason"].as_str().is_some_and(|r| r.contains("at most 40000")));
-    rig.wait("a refusal", SOON, words).unwrap();
+    let turned = |s: &Value| progress(s, refused).is_some_and(|p| p["refusals"].as_i64() > Some(0));
+    rig.wait("a refusal", SOON, turned).unwrap();
     agree(&mut rig);
     rig.daemon().proc.kill9();
     let yes = rig.ok(&["explain", &format!("P{cleared}/1")]).unwrap();

@@ -5,7 +5,8 @@
 //! each one into its [`Books`] at the moment it emits it, and a new desk folds the journal to get the same books.
 //!
 //! The desk does not know limits (`margin-guard` judges every order), schedules (`execution` proposes), wire formats or
-//! sockets. Start with [`Desk::apply`]; `orders` holds the life of an order, `reconcile` what a pull from the venue changes.
+//! sockets. Start with [`Desk::apply`]; `orders` holds the life of an order, `reconcile` what a pull from the venue changes,
+//! `watch` what is looked at once a second: statistics, profit, the load of each account and the way back from too much of it.
 
 mod books;
 mod deleverage;

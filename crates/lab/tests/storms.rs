@@ -437,3 +437,70 @@ fn the_same_storm_writes_the_same_journal() {
         assert!(one.log() == two.log(), "seed {seed}");
     }
 }
+
+/// Intents since `from` that make a position larger.
+fn growing(world: &World, from: u64) -> Vec<String> {
+    let mut positions = BTreeMap::<InstrumentId, Lots>::new();
+    let mut growing = Vec::new();
+    for stamped in world.log() {
+        if let Entry::Fill(fill) = &stamped.entry {
+            *positions.entry(fill.instrument).or_default() += Lots(fill.side.sign() * fill.qty.0);
+        } else if let Entry::Intent { intent, .. } = &stamped.entry {
+            let position = positions.get(&intent.child.instrument).copied().unwrap_or_default();
+            let shrinks = position.0.signum() == -intent.child.side.sign() && intent.child.qty <= position.abs();
+            if stamped.at.mono >= from && !intent.child.reduce_only && !shrinks {
+                growing.push(intent.key.to_string());
+            }
+        }
+    }
+    growing
+}
+
+/// A parent that buys for five minutes.
+fn buying(seed: u64) -> World {
+    let mut world = world(seed, Faults::default(), 1_000_000);
+    pass(&mut world, 5).unwrap_or_else(|e| panic!("{e}"));
+    let spec = ParentSpec { horizon: Span::secs(300), schedule: Schedule::Twap { slices: 60 }, ..buy("BTC", Side::Buy, 600_000) };
+    world.submit(spec).unwrap_or_else(|faults| panic!("seed {seed}: {faults:?}"));
+    pass(&mut world, 60).unwrap_or_else(|e| panic!("{e}"));
+    assert!(growing(&world, 0).len() > 5, "seed {seed}: it buys");
+    world
+}
+
+#[test]
+fn funding_that_stands_out_stops_what_buys_and_lets_it_sell() {
+    // C15, I34: rates that are many times the usual for eight hours, then a person who wants out
+    for seed in 0..3 {
+        let mut world = buying(seed);
+        let now = START_MS / HOUR_MS;
+        world.learn(vec![rates("BTC", now - 32 * 24..now, |h| {
+            calm_rate(h) + if h + 8 >= START_MS / HOUR_MS { 9_000 } else { 0 }
+        })]);
+        pass(&mut world, 3).unwrap_or_else(|e| panic!("{e}"));
+        let from = world.now().mono;
+        pass(&mut world, 60).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(growing(&world, from), Vec::<String>::new(), "seed {seed}");
+        let out = ParentSpec { reduce_only: true, ..buy("BTC", Side::Sell, 50_000) };
+        let id = world.submit(out).unwrap_or_else(|faults| panic!("seed {seed}: {faults:?}"));
+        pass(&mut world, 60).unwrap_or_else(|e| panic!("{e}"));
+        let ended = |s: &&domain::Stamped| matches!(&s.entry, Entry::Ended { parent, .. } if *parent == id);
+        assert!(world.log().iter().any(|s| ended(&s)), "seed {seed}: what shrinks passes");
+    }
+}
+
+#[test]
+fn an_oracle_that_stands_still_while_the_market_moves_stops_what_buys() {
+    // C18, F37
+    for seed in 0..3 {
+        let mut world = buying(seed);
+        world.strike(Fault::FreezeOracle { asset: Asset(0), frozen: true });
+        for _ in 0..90 {
+            // the market drifts 90 basis points away, a little at a time
+            world.strike(Fault::Shift { asset: Asset(0), ticks: 60 });
+            pass(&mut world, 1).unwrap_or_else(|e| panic!("{e}"));
+        }
+        let from = world.now().mono;
+        pass(&mut world, 60).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(growing(&world, from), Vec::<String>::new(), "seed {seed}");
+    }
+}

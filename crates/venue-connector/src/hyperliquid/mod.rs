@@ -25,12 +25,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::{ClientKey, Fact, Instrument, InstrumentId, OrderReport, Prng, VenueOrderId, VenueSnapshot};
-use margin_guard::Released;
+use domain::{ClientKey, Fact, Instrument, InstrumentId, OrderReport, Prng, Usd, VenueOrderId, VenueSnapshot};
+use margin_guard::{Released, ReleasedTransfer};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::hyperliquid::Address;
+use wire::hyperliquid::info::UsdcRouting;
 use wire::hyperliquid::sign::Key;
 
 use crate::feed::{MarketFeed, MarketSink};
@@ -41,7 +42,7 @@ pub use gauges::Gauges;
 pub use http::{HttpSetup, NoAnswer};
 pub use limits::{AddressBudget, Purpose, Spent, WeightWindow};
 pub use nonce::{NonceAhead, NonceSource};
-pub use orders::{BurnError, LeverageError};
+pub use orders::{BurnError, Deposit, LeverageError};
 pub use read::ReadError;
 pub use startup::{Signer, StartError, StartReport};
 pub use wire::hyperliquid::sign::Network;
@@ -165,6 +166,39 @@ impl Connector {
     /// If the venue refused it, or did not answer within the deadline.
     pub async fn set_leverage(&self, instrument: InstrumentId, leverage: u32, cross: bool) -> Result<(), LeverageError> {
         orders::set_leverage(&self.shared, instrument, leverage, cross).await
+    }
+
+    /// Does one released step of a transfer that begins at the venue. What comes of it returns as [`Fact::Transfer`]: sent, then
+    /// accepted, refused by the venue, or overdue when the answer proves nothing. A step that an earlier tenure may have done is done
+    /// again with the same nonce, which moves nothing twice.
+    ///
+    /// `funds` is the account's own key: moving between spot and perpetuals, and withdrawing, are not an agent's to sign.
+    pub async fn transfer(&self, released: ReleasedTransfer, funds: Option<&Key>) {
+        orders::transfer(&self.shared, released, funds).await;
+    }
+
+    /// Deposits credited to the account from `since_ms` (venue time) on, oldest first.
+    ///
+    /// # Errors
+    /// If the read failed.
+    pub async fn deposits(&self, since_ms: u64) -> Result<Vec<Deposit>, ReadError> {
+        orders::deposits(&self.shared, since_ms).await
+    }
+
+    /// Spot USDC that no order holds.
+    ///
+    /// # Errors
+    /// If the read failed.
+    pub async fn spot_usdc(&self) -> Result<Usd, ReadError> {
+        orders::spot_usdc(&self.shared).await
+    }
+
+    /// By which roads USDC comes in and goes out: `bridge` or `cctp`. To be asked before a deposit (fact sheet §11).
+    ///
+    /// # Errors
+    /// If the read failed.
+    pub async fn usdc_routing(&self) -> Result<UsdcRouting, ReadError> {
+        orders::usdc_routing(&self.shared).await
     }
 
     /// Counters and budgets, for status and metrics.

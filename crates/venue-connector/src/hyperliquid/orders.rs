@@ -3,6 +3,7 @@
 mod cancel;
 mod outcome;
 mod post;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -28,6 +29,8 @@ use super::market::Universe;
 use super::nonce::NonceAhead;
 use crate::port::Next;
 use outcome::{Failure, outcomes};
+pub use transfer::Deposit;
+pub(super) use transfer::{deposits, spot_usdc, transfer, usdc_routing};
 
 pub(super) use cancel::{OpenRow, cancel, sweep};
 pub(super) use post::{PostReader, Posts, posts};

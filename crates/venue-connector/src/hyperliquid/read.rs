@@ -146,6 +146,9 @@ fn name(request: &InfoRequest) -> &'static str {
         InfoRequest::CandleSnapshot { .. } => "candleSnapshot",
         InfoRequest::FundingHistory { .. } => "fundingHistory",
         InfoRequest::PredictedFundings => "predictedFundings",
+        InfoRequest::SpotClearinghouseState { .. } => "spotClearinghouseState",
+        InfoRequest::UserNonFundingLedgerUpdates { .. } => "userNonFundingLedgerUpdates",
+        InfoRequest::UsdcRouting => "usdcRouting",
         _ => "info",
     }
 }

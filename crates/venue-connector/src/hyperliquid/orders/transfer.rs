@@ -158,7 +158,7 @@ async fn read(shared: &Shared, intent: &TransferIntent, again: bool, reply: Resu
 
 async fn tell(shared: &Shared, intent: &TransferIntent, event: TransferEvent) {
     debug!(id = %intent.id, ?event, "transfer at the venue");
-    if shared.facts.send(Fact::Transfer { id: intent.id, event }).await.is_err() {
+    if shared.facts.send(Fact::Transfer { id: intent.id, event: Box::new(event) }).await.is_err() {
         warn!(id = %intent.id, "what happened to a transfer has no receiver");
     }
 }

@@ -41,8 +41,8 @@ async fn told(rig: &mut Rig, intent: &TransferIntent, again: bool, funds: Option
     loop {
         let (fact, _) = wait_account(rig, |f| matches!(f, Fact::Transfer { .. })).await;
         let Fact::Transfer { event, .. } = fact else { panic!("a transfer") };
-        let is_last = event != TransferEvent::Sent { hash: None };
-        events.push(event);
+        let is_last = *event != TransferEvent::Sent { hash: None };
+        events.push(*event);
         if is_last {
             return events;
         }

@@ -60,7 +60,10 @@ fn a_deposit_lands_once_and_is_final_only_when_its_block_is_safe() {
 #[test]
 fn f82_a_dropped_transaction_is_sent_again_with_the_same_bytes() {
     on_chain("dropped", |chain| async move {
-        let mut desk = Desk::start(&chain, &[]).await?;
+        // slow to send again, so that a look comes between the loss and that
+        let mut config = Desk::start(&chain, &[]).await.map(|desk| desk.config())?;
+        (config.policy.resend, config.policy.stuck) = (Span::secs(3), Span::secs(60));
+        let mut desk = Desk::with(&chain, config).await?;
         let id = desk.deposit(25).await?;
         desk.reaches(id, "sent").await?;
         let pending = || chain.rpc("txpool_status", json!([]));
@@ -138,9 +141,9 @@ fn f85_a_reorganisation_of_any_depth_ends_in_one_transfer() {
 fn f90_what_cannot_arrive_whole_is_refused_before_anything_is_signed() {
     on_chain("refused", |chain| async move {
         let mut desk = Desk::start(&chain, &[]).await?;
-        let refused = |state: TransferState| match state {
-            TransferState::Ended(TransferOutcome::Refused { why }) => why,
-            other => panic!("{other:?}"),
+        let refused = |state: TransferState| {
+            let TransferState::Ended(TransferOutcome::Refused { why }) = state else { panic!("{state:?}") };
+            why
         };
         chain.admin("pause()", &[]).await?;
         let id = desk.deposit(25).await?;

@@ -86,7 +86,8 @@ impl Chain {
         if !anvil.exists() {
             return Ok(Err(Missing("Anvil's package is for Linux on x86-64".into())));
         }
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        // another test of this process may have installed it
+        rustls::crypto::ring::default_provider().install_default().ok();
         let mut command = Command::new(anvil);
         command.args(["--port", "0", "--chain-id", &CHAIN.to_string(), "--slots-in-an-epoch", &SAFE_DEPTH.to_string()]);
         let mut proc = Proc::spawn("anvil", &mut command)?;
@@ -432,24 +433,23 @@ impl Desk {
     /// Takes in one fact, if one comes soon.
     pub async fn step(&mut self) -> Result<bool> {
         let Ok(Some(fact)) = tokio::time::timeout(Duration::from_millis(40), self.facts.recv()).await else { return Ok(false) };
-        match fact {
-            Fact::Wallet(view) => self.treasury.observe(*view),
-            Fact::WalletDoubt(why) => {
-                self.doubts += 1;
-                self.treasury.doubt(why);
-            }
-            Fact::Transfer { id, event } => {
-                self.told.push(name(&event));
-                if let TransferEvent::Signed(attempt) = &*event {
-                    if let Ok(cleared) = self.treasury.clear_signed(self.now(), id, attempt) {
-                        self.released(cleared).await?;
-                    }
-                } else {
-                    self.record(Entry::Transfer { id, event: *event }).await?;
+        if let Fact::Wallet(view) = fact {
+            self.treasury.observe(*view);
+        } else if let Fact::WalletDoubt(why) = fact {
+            self.doubts += 1;
+            self.treasury.doubt(why);
+        } else if let Fact::Transfer { id, event } = fact {
+            self.told.push(name(&event));
+            if let TransferEvent::Signed(attempt) = &*event {
+                if let Ok(cleared) = self.treasury.clear_signed(self.now(), id, attempt) {
+                    self.released(cleared).await?;
                 }
-                return Ok(true);
+            } else {
+                self.record(Entry::Transfer { id, event: *event }).await?;
             }
-            _ => bail!("a wallet tells only of itself"),
+            return Ok(true);
+        } else {
+            bail!("a wallet tells only of itself");
         }
         Ok(false)
     }

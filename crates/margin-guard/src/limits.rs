@@ -90,8 +90,8 @@ pub struct Limits {
 const NOTIONAL_MAX_USD: i64 = 1_000_000_000_000;
 /// Base units of one order; no perpetual has a lot worth trading in larger numbers.
 const SIZE_MAX: i64 = 1_000_000_000_000;
-/// dYdX and Hyperliquid both cap an account near a thousand resting orders.
-const OPEN_ORDERS_MAX: u64 = 1_000;
+/// Twice what Hyperliquid lets its largest accounts keep open (1,000, growing with volume to 5,000).
+const OPEN_ORDERS_MAX: u64 = 10_000;
 /// A thousand a second is beyond every venue's budget.
 const MESSAGES_PER_MIN_MAX: u64 = 60_000;
 const BURST_MAX: u64 = 10_000;

@@ -10,7 +10,7 @@ use domain::{
     Stamp, StreamHealth, StreamKind, Tif, Usd, Venue, margin,
 };
 use domain::{FundingView, Measure, ProfitMark, VolatilityView};
-use margin_guard::{Guard, Limits, RawLimits};
+use margin_guard::{Guard, Limits, RawLimits, RawScenario};
 use rust_decimal::Decimal;
 use secp256k1::{Message, Secp256k1, SecretKey};
 
@@ -22,9 +22,14 @@ const CLEARANCES: u32 = 32;
 const WORKING: u32 = 900;
 
 pub fn run(rounds: usize) -> Vec<Outcome> {
-    let mut one = Bench::new(1, 0);
-    let mut many = Bench::new(500, 0);
-    let mut crowded = Bench::new(1, WORKING);
+    let mut one = Bench::new(1, 0, 0);
+    let mut many = Bench::new(500, 0, 0);
+    let mut crowded = Bench::new(1, WORKING, 0);
+    let mut shocked = Bench::new(1, 0, EXTRA);
+    let mut book = Bench::new(50, 1_000, 0);
+    let recomputed = Bench::new(50, 1_000, 0);
+    let mut small = Bench::new(50, 10, 0);
+    let mut large = Bench::new(50, 9_900, 0);
     let curve = Secp256k1::signing_only();
     let secret = SecretKey::from_byte_array([0x41; 32]).unwrap();
     let mut digest = [7_u8; 32];
@@ -36,6 +41,11 @@ pub fn run(rounds: usize) -> Vec<Outcome> {
             digest[0] = digest[0].wrapping_add(1);
             black_box(curve.sign_ecdsa_recoverable(Message::from_digest(black_box(digest)), &secret));
         }),
+        Case::timed(CLEARANCES, || shocked.clearances()),
+        Case::timed(CLEARANCES, || book.clearances()),
+        Case::whole(|| recomputed.guard.verify().unwrap()),
+        Case::timed(CLEARANCES, || small.clearances()),
+        Case::timed(CLEARANCES, || large.clearances()),
     ];
     let times = in_turn(rounds, &mut cases);
     vec![
@@ -53,8 +63,21 @@ pub fn run(rounds: usize) -> Vec<Outcome> {
             Goal::AtMost(1.3),
             ratios(&times[2], &times[0]),
         ),
+        Outcome::of("clearance with 8 scenarios / with the 2 that always exist", "x", Goal::None, ratios(&times[4], &times[0])),
+        Outcome::of("clearance with 50 positions and 1,000 working orders", "ns", Goal::None, times[5].clone()),
+        Outcome::of("the same account added up from scratch", "ns", Goal::None, times[6].clone()),
+        Outcome::of("from scratch / incremental", "x", Goal::AtLeast(100.0), ratios(&times[6], &times[5])),
+        Outcome::of(
+            "clearance with 50 positions and 9,900 working orders / with 10",
+            "x",
+            Goal::AtMost(1.5),
+            ratios(&times[8], &times[7]),
+        ),
     ]
 }
+
+/// Scenarios beside crash and rally, which always exist: the most that a configuration may have.
+const EXTRA: usize = 6;
 
 struct Bench {
     guard: Guard,
@@ -64,7 +87,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(positions: usize, working: u32) -> Bench {
+    fn new(positions: usize, working: u32, scenarios: usize) -> Bench {
         let markets: Vec<InstrumentId> =
             (0..positions).map(|n| InstrumentId::new(Venue::Hyperliquid, &format!("M{n}")).unwrap()).collect();
         let text = |n: u64| Some(n.to_string().as_str().into());
@@ -74,8 +97,9 @@ impl Bench {
             venue_notional_max_usd: text(1_000_000_000),
             leverage_max: text(100),
             cover_min: text(1),
-            open_orders_per_market_max: text(1_000),
-            open_orders_per_venue_max: text(1_000),
+            open_orders_per_market_max: text(10_000),
+            open_orders_per_venue_max: text(10_000),
+            scenario: (0..scenarios).map(|n| (format!("fall_{n}"), scenario())).collect(),
             venue_messages_per_min_max: text(60_000),
             venue_burst_max: text(10_000),
             parent_messages_per_min_max: text(60_000),
@@ -95,8 +119,11 @@ impl Bench {
         let mut bench = Bench { guard, markets, now: Stamp { mono: 1_000_000_000, wall_ms: 1_700_000_000_000 }, child: 0 };
         bench.observe();
         bench.guard.register_parent(bench.now, &parent(bench.markets[0]), Px(618_000));
-        for _ in 0..working {
-            let intent = bench.intent();
+        for n in 0..working {
+            let mut intent = bench.intent();
+            // over every market, at a hundred prices each
+            intent.child.instrument = bench.markets[n as usize % bench.markets.len()];
+            intent.child.px = Px(617_990 - 10 * i64::from(n % 100));
             bench.guard.adopt(&intent, intent.child.qty);
         }
         bench.guard.verify().unwrap();
@@ -111,7 +138,14 @@ impl Bench {
             let (bids, asks) = (vec![level(617_990)], vec![level(618_010)]);
             self.guard.observe_book(&Arc::new(Book { instrument: *id, bids, asks, venue_ms: at.wall_ms, at }));
             let px = Px(618_000);
-            let marks = Marks { instrument: *id, mark: px, oracle: px, funding_hourly: None, open_interest: None, at };
+            let marks = Marks {
+                instrument: *id,
+                mark: px,
+                oracle: px,
+                funding_hourly: Some(Ratio::scaled(125, 7)),
+                open_interest: None,
+                at,
+            };
             self.guard.observe_marks(&marks);
         }
         let positions = self.markets.iter().map(|id| PositionView {
@@ -177,6 +211,10 @@ impl Bench {
         }
         took
     }
+}
+
+fn scenario() -> RawScenario {
+    RawScenario { kind: Some("fall".into()), shock: [("*".into(), "-0.10".into())].into(), ..RawScenario::default() }
 }
 
 fn parent(instrument: InstrumentId) -> ParentSpec {

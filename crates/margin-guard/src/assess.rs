@@ -12,6 +12,7 @@ use crate::limits::VENUES;
 use crate::money::Money;
 use crate::projection::Market;
 use crate::refusal::Datum;
+use crate::rules::shock_room;
 
 /// A wide look at a book counts for so long: a few of them may be missed.
 const WIDE_AGE_MAX: Span = Span::secs(45);
@@ -263,7 +264,7 @@ impl Guard {
             trade_budget,
             depth: depth.as_ref(),
             group_room,
-            margin_room: Room::NoCap,
+            margin_room: shock_room(&self.projection, market.id, side).map_or(Room::Unknown, |room| Room::UpTo(room.usd())),
             hedge: None,
             funding_cap: Ratio::bps(FUNDING_CAP_BPS),
         };

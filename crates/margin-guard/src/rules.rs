@@ -17,7 +17,7 @@ use crate::money::Money;
 use crate::projection::{Contribution, Market, Parent, Projection, Rules, VenueState};
 use crate::refusal::Refusal;
 
-pub(crate) use line::alone_name;
+pub(crate) use line::{alone_name, shock_room};
 pub(crate) use size::projected_cover;
 
 /// An order and what would follow from it, worked out once for all rules.

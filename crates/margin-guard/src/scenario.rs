@@ -74,11 +74,15 @@ pub(crate) struct Burden {
 }
 
 impl Burden {
-    const ABSURD: Burden = Burden { maintenance: Money::MAX, loss: Money::MAX };
+    /// Ten trillion dollars, ten times the largest limit that a configuration may set: what no account holds. Burdens are cut to
+    /// it, so that ten thousand of them, times a cover of a thousand, stay below 2^127.
+    const MOST: i128 = 10_000_000_000_000_000_000_000_000;
+    const ABSURD: Burden = Burden { maintenance: Money(Burden::MOST), loss: Money(Burden::MOST) };
 
     /// Loss plus `cover` times maintenance, in millionths of a unit of money.
     pub(crate) fn weighed(self, cover: Share) -> i128 {
-        self.maintenance.0 * i128::from(cover.0) + self.loss.0 * SHARE_UNIT
+        // bounded by `MOST`: checking would cost more than multiplying
+        self.maintenance.0.wrapping_mul(i128::from(cover.0)).wrapping_add(self.loss.0.wrapping_mul(SHARE_UNIT))
     }
 
     pub(crate) fn plus(self, other: Burden) -> Burden {
@@ -265,7 +269,8 @@ impl Slopes {
         let tiers = &self.lines[shock * self.tiers..(shock + 1) * self.tiers];
         let maintenance = tiers.iter().map(|line| times(line.rise) - line.deduction.0).max().unwrap_or(0);
         let loss = times(self.losses[shock][usize::from(lots < 0)]);
-        Burden { maintenance: Money(maintenance).at_most_max(), loss: Money(loss).at_most_max() }
+        let cut = |value: i128| Money(value.clamp(-Burden::MOST, Burden::MOST));
+        Burden { maintenance: cut(maintenance), loss: cut(loss) }
     }
 }
 

@@ -58,6 +58,18 @@ fn a_crash_must_leave_the_least_cover() {
 }
 
 #[test]
+fn the_room_for_sizing_is_what_the_rule_allows() {
+    let mut guard = world_with(limits(wide));
+    guard.observe_account(&account(10_000, &[], t0()));
+    let room = |guard: &Guard, side: Side| crate::rules::shock_room(&guard.projection, btc(), side).map(|m| m.usd());
+    assert_eq!((room(&guard, Side::Buy), room(&guard, Side::Sell)), (Some(usd("60652")), Some(usd("58780"))));
+    // what works already is part of it
+    drop(allow(&mut guard, t0(), child(1, 1, 60_000, BTC_PX)));
+    assert_eq!(room(&guard, Side::Buy), Some(usd("60652")));
+    assert_eq!(crate::rules::shock_room(&blank(limits(wide)).projection, btc(), Side::Buy), None);
+}
+
+#[test]
 fn working_orders_count_against_us_on_both_sides() {
     // a buy and a sell of the same size may each fill alone: the rally threatens the short as the crash does the long
     let mut guard = world_with(limits(wide));

@@ -212,7 +212,7 @@ impl Market {
     }
 
     /// What one lot is worth at the mark and at the oracle price.
-    pub(super) fn lot(&self) -> Option<(Money, Money)> {
+    pub(crate) fn lot(&self) -> Option<(Money, Money)> {
         let (rules, _, mark) = self.valuation()?;
         let oracle = self.marks.map_or(mark, |m| m.oracle);
         Some((Money::value(mark.0, 1, rules.unit), Money::value(oracle.0, 1, rules.unit)))

@@ -1,7 +1,7 @@
 //! The load line: what the projected account must withstand. Every working order has filled against us, and then the market
 //! moves.
 
-use domain::{MarginLevel, Qty, Ratio, Usd};
+use domain::{InstrumentId, MarginLevel, Qty, Ratio, Side, Usd};
 
 use super::Ask;
 use super::size::projected_cover;
@@ -25,12 +25,6 @@ fn moved<'a>(projection: &Projection, ask: &Ask<'a>) -> Moved<'a> {
     ask.market.moved(ask.intent.child.side, ends, projection.plan.cover)
 }
 
-/// The venue's sum under shock number `shock` with the order working.
-fn joint(ask: &Ask<'_>, moved: Moved<'_>, shock: usize) -> Burden {
-    let sum = ask.venue.sums.joint.get(shock).copied().unwrap_or_default();
-    sum.plus(moved.burden(shock)).minus(ask.market.burden(shock))
-}
-
 /// Every configured scenario leaves the least cover under a shock, and so does each market moving alone (quant §4.4).
 pub(super) fn withstands_shocks(_: &Limits, projection: &Projection, ask: &Ask<'_>) -> Result<(), Refusal> {
     if !ask.increasing {
@@ -39,20 +33,23 @@ pub(super) fn withstands_shocks(_: &Limits, projection: &Projection, ask: &Ask<'
     let (plan, moved) = (&projection.plan, moved(projection, ask));
     let (equity, _) = projected_cover(ask);
     let unexplained = Burden { maintenance: ask.venue.maintenance_unexplained(), loss: Money::ZERO };
-    let bears = |burden: Burden| burden.plus(unexplained).weighed(plan.cover) <= equity.0 * SHARE_UNIT;
-    let calm = joint(ask, moved, CALM);
-    let mut own = 0;
-    let weight = moved.burden(CALM).weighed(plan.cover);
+    let left = equity.0 * SHARE_UNIT;
+    let (mut calm, mut weight, mut own) = (Burden::default(), 0, 0);
     for shock in CALM..plan.names.len() {
-        let together = if shock == CALM { calm } else { joint(ask, moved, shock) };
-        if !bears(together) {
+        let part = moved.burden(shock);
+        let sum = ask.venue.sums.joint.get(shock).copied().unwrap_or_default();
+        let together = sum.plus(part).minus(ask.market.burden(shock)).plus(unexplained);
+        if together.weighed(plan.cover) > left {
             return Err(shocked(projection, ask, plan.names[shock].clone(), together));
         }
-        own = own.max(moved.burden(shock).weighed(plan.cover) - weight);
+        let part = part.weighed(plan.cover);
+        if shock == CALM {
+            (calm, weight) = (together, part);
+        }
+        own = own.max(part - weight);
     }
     let others = ask.venue.sums.alone.max_without(ask.slot).unwrap_or(0);
-    let alone = own.max(others);
-    if calm.plus(unexplained).weighed(plan.cover) + alone > equity.0 * SHARE_UNIT {
+    if calm.weighed(plan.cover) + own.max(others) > left {
         let (name, burden) = alone_named(projection, ask, moved, calm);
         return Err(shocked(projection, ask, name, burden));
     }
@@ -61,12 +58,11 @@ pub(super) fn withstands_shocks(_: &Limits, projection: &Projection, ask: &Ask<'
 
 fn shocked(projection: &Projection, ask: &Ask<'_>, scenario: String, burden: Burden) -> Refusal {
     let (equity, _) = projected_cover(ask);
-    let maintenance = burden.maintenance.plus(ask.venue.maintenance_unexplained());
     Refusal::Shocked {
         venue: ask.market.id.venue(),
         scenario,
         equity: equity.minus(burden.loss).usd(),
-        maintenance: maintenance.usd(),
+        maintenance: burden.maintenance.usd(),
         min: projection.plan.cover.ratio(),
         room: Qty::ZERO,
     }
@@ -147,4 +143,40 @@ pub(super) fn buffer_stays(limits: &Limits, projection: &Projection, ask: &Ask<'
         return Err(Refusal::Runway { venue, hours, free, required, room: Qty::ZERO });
     }
     Ok(())
+}
+
+/// What a position on `side` in `market` may be worth with every shock withstood, all that works counted: the margin after shock
+/// of quant §1.6. Nothing while it cannot be told.
+pub(crate) fn shock_room(projection: &Projection, id: InstrumentId, side: Side) -> Option<Money> {
+    let slot = projection.slot(id)?;
+    let (plan, market) = (&projection.plan, &projection.markets[slot]);
+    let venue = projection.venue(market.id.venue());
+    let equity = venue.equity_marked()?.minus(venue.adverse).0 * SHARE_UNIT;
+    let (lot, _) = market.lot().filter(|_| venue.blind.is_empty())?;
+    let others = venue.sums.alone.max_without(slot).unwrap_or(0);
+    let unexplained = Burden { maintenance: venue.maintenance_unexplained(), loss: Money::ZERO };
+    let fits = |lots: i64| {
+        let ends = match side {
+            Side::Buy => (lots, market.now.short),
+            Side::Sell => (market.now.long, -lots),
+        };
+        let moved = market.moved(side, ends, plan.cover);
+        let joint = |shock: usize| {
+            let sum = venue.sums.joint.get(shock).copied().unwrap_or_default().plus(unexplained);
+            sum.plus(moved.burden(shock)).minus(market.burden(shock)).weighed(plan.cover)
+        };
+        let calm = moved.burden(CALM).weighed(plan.cover);
+        let own = (0..plan.names.len()).map(|shock| moved.burden(shock).weighed(plan.cover) - calm).max().unwrap_or(0);
+        (0..plan.names.len()).all(|shock| joint(shock) <= equity) && joint(CALM) + own.max(others) <= equity
+    };
+    let (mut low, mut high) = (0, i64::MAX / 2);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Some(Money(lot.0.saturating_mul(i128::from(low))).at_most_max())
 }

@@ -1,6 +1,7 @@
 //! The wallet against a real chain: Anvil, with Circle's own USDC contract. What the simulation of `chain::machine` tries ten thousand
 //! times is tried here where bytes, receipts and reasons are somebody else's.
 
+mod bridge;
 mod rig;
 
 use anyhow::Result;

@@ -189,11 +189,8 @@ impl Reads {
         let trip = after.since(before);
         let middle = before.wall_ms + trip.as_millis() / 2;
         let offset = i128::from(status.time) - i128::from(middle);
-        let notice = match status.special_statuses {
-            serde_json::Value::Null => None,
-            serde_json::Value::String(text) => Some(text),
-            other => Some(other.to_string()),
-        };
+        let words = status.special_statuses;
+        let notice = if words.is_null() { None } else { Some(words.as_str().map_or_else(|| words.to_string(), str::to_owned)) };
         Ok(ClockReading {
             offset_ms: i64::try_from(offset).unwrap_or(i64::MAX),
             trip: Duration::from_nanos(trip.0),

@@ -184,7 +184,6 @@ async fn landed(shared: &Shared, intent: &TransferIntent) -> Result<bool, ReadEr
     let amount = intent.amount.decimal();
     Ok(rows.iter().any(|row| {
         let LedgerDelta::Known(delta) = &row.delta else { return false };
-        #[expect(clippy::wildcard_enum_match_arm, reason = "other rows are of other things")]
         match (&**delta, &intent.route) {
             (KnownDelta::AccountClassTransfer { usdc, to_perp }, Route::SpotToPerp) => *to_perp && usdc.get() == amount,
             (KnownDelta::AccountClassTransfer { usdc, to_perp }, Route::PerpToSpot) => !*to_perp && usdc.get() == amount,
@@ -231,5 +230,4 @@ pub(in crate::hyperliquid) async fn usdc_routing(shared: &Shared) -> Result<Usdc
 }
 
 #[cfg(test)]
-#[expect(clippy::wildcard_enum_match_arm, reason = "a test names what it expects and fails on the rest")]
 mod tests;

@@ -436,7 +436,7 @@ fn check_chain(faults: &mut Faults, raw: &RawPaperChain, base: &Path) -> Option<
     let pay_after = delay(faults, "pay_after", raw.pay_after.as_ref(), 3_000);
     let key_file = raw.key_file.as_ref().map(|Scalar(name)| base.join(name));
     if let Some(file) = key_file.as_ref().filter(|file| !file.is_file()) {
-        faults.add("paper.chain.key_file", &file.display().to_string(), "an existing file with the bridge's key");
+        faults.add("paper.chain.key_file", file.display().to_string(), "an existing file with the bridge's key");
     }
     let spec = paper::ChainSpec { confirmations, credit_after, pay_after, ..paper::ChainSpec::new(rpc?, token?, bridge?) };
     Some(ChainPart { spec, key_file })

@@ -98,14 +98,14 @@ impl Limits {
     fn describe_margin(&self, line: &mut impl FnMut(fmt::Arguments<'_>)) {
         let (cover, buffer) = (self.cover(), self.buffer());
         line(format_args!(
-            "by equity over maintenance: watch below {}, top up below {}, reduce below {} until {} is restored, kill below {}; a \
-             level is left {} above its threshold",
+            "by cover, which is equity over maintenance: watch below {}, top up below {}, reduce below {} until {} is restored, \
+             kill below {}; a level is left {} above its threshold",
             cover.watch, cover.top_up, cover.reduce, cover.target, cover.kill, cover.hysteresis
         ));
         for scenario in self.scenarios() {
             let moves: Vec<_> = self.allow.iter().map(|id| format!("{id} {}", scenario.shock(*id))).collect();
             line(format_args!(
-                "under {} ({}, {} h of funding) and with each market moving alone, {} times the maintenance margin is left",
+                "under the shock {} ({}, {} h of funding) and with each market moving alone, cover is at least {}",
                 scenario.name,
                 moves.join(", "),
                 scenario.funding_hours,
@@ -127,8 +127,8 @@ impl Limits {
     fn describe_stops(&self, line: &mut impl FnMut(fmt::Arguments<'_>)) {
         let (drawdown, oracle, rejects, repeat) = (self.drawdown(), self.oracle(), self.rejects(), self.repeat());
         line(format_args!(
-            "of the equity a position may lose {}, a group {}, a day {}, the account from its peak {}; a loss of {} in 1 minute, \
-             {} in 5 or {} in 15 blocks every order",
+            "drawdown: of the equity a position may lose {}, a group {}, a day {}, the account from its peak {}; a loss of {} in 1 \
+             minute, {} in 5 or {} in 15 stops growth, and every order once nothing is held",
             drawdown.trade,
             drawdown.group,
             drawdown.day,

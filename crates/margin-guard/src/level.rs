@@ -26,11 +26,14 @@ fn at(levels: &Cover, cover: Decimal, scale: Decimal) -> MarginLevel {
 }
 
 /// The level that follows `now`. It gets worse at its threshold, and better only when cover has risen above the threshold by
-/// the hysteresis. Without maintenance there is nothing to cover.
+/// the hysteresis; reducing goes on until its target is restored, or it would stop half way. Without maintenance there is
+/// nothing to cover.
 fn follow(levels: &Cover, now: MarginLevel, cover: Option<Ratio>) -> MarginLevel {
     let Some(cover) = cover else { return MarginLevel::Ok };
     let worse = at(levels, cover.decimal(), Decimal::ONE);
     let better = at(levels, cover.decimal(), Decimal::ONE + levels.hysteresis.decimal());
+    let reducing = now >= MarginLevel::Reduce && cover < levels.target;
+    let better = if reducing { better.max(MarginLevel::Reduce) } else { better };
     worse.max(now.min(better))
 }
 
@@ -40,6 +43,8 @@ fn why(levels: &Cover, from: MarginLevel, to: MarginLevel, cover: Option<Ratio>)
     let of = |level: MarginLevel| thresholds(levels).into_iter().find(|(l, _)| *l == level).map_or(Ratio::ZERO, |(_, t)| t);
     if to > from {
         format!("cover {shown} is below {}: {}", of(to), margin_words(to))
+    } else if from >= MarginLevel::Reduce && to < MarginLevel::Reduce {
+        format!("cover {shown} has reached the target {}: {}", levels.target, margin_words(to))
     } else {
         let left = thresholds(levels).into_iter().find(|(level, _)| *level > to).map_or(Ratio::ZERO, |(_, t)| t);
         let hysteresis = levels.hysteresis.decimal() * Decimal::ONE_HUNDRED;

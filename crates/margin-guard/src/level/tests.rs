@@ -41,6 +41,11 @@ fn quant_4_3_levels_worsen_at_once_and_improve_with_hysteresis() {
         (1_399, MarginLevel::Kill),
         (1_539, MarginLevel::Kill),
         (1_540, MarginLevel::Reduce),
+        // reducing ends where its target is restored, not where it would not have begun
+        (2_201, MarginLevel::Reduce),
+        (2_999, MarginLevel::Reduce),
+        (3_000, MarginLevel::TopUp),
+        (1_999, MarginLevel::Reduce),
         (9_000, MarginLevel::Ok),
         (-5, MarginLevel::Kill),
     ];
@@ -70,7 +75,7 @@ fn a_change_tells_its_numbers() {
     assert_eq!((change.cover, change.equity, change.maintenance), (Some(Ratio::scaled(193, 2)), usd("1930"), usd("1000")));
     assert_eq!(change.why, "cover 1.93 is below 2: reduce");
     see_equity(&mut guard, 3_400, 1);
-    assert_eq!(changes(&mut guard, 1)[0].why, "cover 3.4 is above 3 by 10 % or more: watch");
+    assert_eq!(changes(&mut guard, 1)[0].why, "cover 3.4 has reached the target 3: watch");
 }
 
 #[test]

@@ -127,7 +127,6 @@ pub enum WorldError {
 }
 
 /// On its way somewhere.
-#[expect(clippy::large_enum_variant, reason = "facts are most of what travels; a box for each would cost more")]
 #[derive(Debug)]
 enum Travel {
     Fact(Fact),

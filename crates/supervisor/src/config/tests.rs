@@ -483,9 +483,10 @@ fn fields_of_another_schedule_are_refused_not_ignored() {
 
 /// Every leaf of `tree` as `path` and value.
 fn leaves(path: &str, tree: &serde_json::Value, out: &mut Vec<(String, String)>) {
-    match tree {
-        serde_json::Value::Object(keys) => keys.iter().for_each(|(key, below)| leaves(&format!("{path}/{key}"), below, out)),
-        leaf => out.push((path.to_owned(), leaf.as_str().map_or_else(|| leaf.to_string(), str::to_owned))),
+    if let Some(keys) = tree.as_object() {
+        keys.iter().for_each(|(key, below)| leaves(&format!("{path}/{key}"), below, out));
+    } else {
+        out.push((path.to_owned(), tree.as_str().map_or_else(|| tree.to_string(), str::to_owned)));
     }
 }
 

@@ -508,13 +508,7 @@ fn the_shipped_file_shows_every_key_of_the_guard_with_its_default() {
     });
     let differing: Vec<_> = shipped.iter().filter(|leaf| !default.contains(leaf)).map(|(path, _)| path.as_str()).collect();
     // those the file itself declares to be the demo's choice
-    let declared = [
-        "/group/crypto/gross_max",
-        "/group/crypto/markets",
-        "/group/crypto/net_max",
-        "/parents_per_hour_max_usd",
-        "/sizing/depth_share",
-    ];
+    let declared = ["/group/crypto/gross_max", "/group/crypto/markets", "/group/crypto/net_max", "/parents_per_hour_max_usd"];
     assert_eq!(differing, declared);
     let text = fs::read_to_string(repository().join(DEFAULT_FILE)).unwrap();
     for (path, _) in default.iter().filter(|(path, _)| !path.starts_with("/group/all")) {

@@ -14,7 +14,8 @@ use crate::{Desk, Effect};
 
 /// Without news a market is measured this often all the same: figures carry their age.
 const MEASURE_EVERY: Span = Span::secs(60);
-/// A market's measure is journaled at most this often.
+/// A market's measure is journaled at most this often, unless what is known of the market changed: history arrives within
+/// seconds of a start, and a decision is explained by the measure that was journaled last before it.
 const RECORD_EVERY: Span = Span::secs(60);
 /// A forecast of volatility that moved by this share of itself changes sizes by as much.
 const FORECAST_STEP_PERCENT: i64 = 5;
@@ -80,7 +81,9 @@ impl Desk {
             self.guard.observe_measure(&measure);
             let due = match seen.recorded {
                 None => true,
-                Some(at) if now.since(at) < RECORD_EVERY => false,
+                Some(at) if now.since(at) < RECORD_EVERY => {
+                    self.books.measures.get(id).is_none_or(|last| known(last) != known(&measure))
+                }
                 Some(_) => self.books.measures.get(id).is_none_or(|last| matters(last, &measure)),
             };
             if due {
@@ -92,6 +95,13 @@ impl Desk {
             self.record(now, Entry::Measured(measure), out);
         }
     }
+}
+
+/// Which figures there are.
+fn known(measure: &Measure) -> [bool; 6] {
+    let (volatility, funding) = (&measure.volatility, &measure.funding);
+    let figures = [volatility.forecast, funding.z, funding.z_cross, funding.persistence, funding.instability, measure.beta];
+    figures.map(|figure| figure.is_some())
 }
 
 /// Whether `now` would size differently from `then`, or knows of another hour.

@@ -12,7 +12,7 @@ use super::sections::{
     RawBuffer, RawCover, RawDrawdown, RawFunding, RawLiquidation, RawOracle, RawRejects, RawRepeat, RawSizing, RawTrust,
 };
 
-/// Limits as written under `[guard]`. Every field may be left out except `allow`; [`Limits::check`] names the defaults.
+/// Limits as written under `[guard]`. Every field may be left out except `allow`; [`crate::Limits::check`] names the defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawLimits {

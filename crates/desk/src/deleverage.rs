@@ -20,7 +20,6 @@ use risk::topup::Maintenance;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::holds::words;
 use crate::{Desk, Effect, Severity};
 
 /// How the note of every reduction that the desk admits begins. Operators' notes may not.
@@ -183,14 +182,14 @@ impl Desk {
             if qty.is_zero() {
                 continue;
             }
-            let note = format!("{NOTE} {cover}, {}", words(level));
+            let note = format!("{NOTE} {cover}, margin level {level}");
             if let Err(faults) = self.admit(now, &reduction(wanted.instrument, wanted.side, qty, horizon, level, note), out) {
                 troubles.extend(faults.iter().map(ToString::to_string));
             }
         }
         if !troubles.is_empty() && self.deleveraging.told.get(&line.venue).is_none_or(|at| now.since(*at) >= TELL_AGAIN) {
             self.deleveraging.told.insert(line.venue, now);
-            let text = format!("{}: {cover}, {}: {}", line.venue, words(level), troubles.join("; "));
+            let text = format!("{}: {cover}, margin level {level}: {}", line.venue, troubles.join("; "));
             self.alert(Severity::Act, "deleverage", text, out);
         }
     }
@@ -213,7 +212,7 @@ impl Desk {
             }
             if reduction.time_left > horizon.scale(HURRY, 1) {
                 let change = ParentChange::Amend { qty: None, horizon: Some(now.since(reduction.start) + horizon) };
-                let why = format!("{NOTE} {}, {horizon} left", words(level));
+                let why = format!("{NOTE} margin level {level}, {horizon} left");
                 if self.change_parent(now, reduction.id, &change, &why, out).is_err() {
                     self.end_reduction(now, reduction.id, &format!("{NOTE} planned anew with less time"), out);
                     continue;

@@ -84,7 +84,7 @@ impl Desk {
         // need that (F32), and whoever asked for another parent should look first
         let frozen = self.books.frozen.get(&instrument).map(|why| format!("market frozen: {why}"));
         let level = self.books.levels.get(&instrument.venue()).copied().unwrap_or_default();
-        let loaded = (level >= MarginLevel::Reduce).then(|| format!("{}: positions are being reduced", words(level)));
+        let loaded = (level >= MarginLevel::Reduce).then(|| format!("margin level {level}: positions are being reduced"));
         Holds { reduction: None, growing: frozen.clone().or(loaded), reducing: frozen }
     }
 
@@ -108,16 +108,5 @@ impl Desk {
         }
         let unknown = self.books.unknown();
         (unknown > self.config.unknown_max).then(|| format!("{unknown} orders await the venue's word"))
-    }
-}
-
-/// The level's name in prose.
-pub(crate) const fn words(level: MarginLevel) -> &'static str {
-    match level {
-        MarginLevel::Ok => "margin level ok",
-        MarginLevel::Watch => "margin level watch",
-        MarginLevel::TopUp => "margin level top-up",
-        MarginLevel::Reduce => "margin level reduce",
-        MarginLevel::Kill => "margin level kill",
     }
 }

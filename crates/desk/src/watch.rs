@@ -8,7 +8,6 @@ use domain::{
 use margin_guard::Repeating;
 
 use crate::deleverage::is_reduction;
-use crate::holds::words;
 use crate::profit::{Drawn, Quotes};
 use crate::{Desk, Effect, Severity};
 
@@ -127,10 +126,10 @@ impl Desk {
         self.record(now, Entry::Level(change.clone()), out);
         self.holds_due = true;
         let severity = if change.to >= MarginLevel::TopUp { Severity::Act } else { Severity::Warn };
-        let text = format!("{}: {}, was {}: {}", change.venue, words(change.to), words(change.from), change.why);
+        let text = format!("{}: margin level {}, was {}: {}", change.venue, change.to, change.from, change.why);
         self.alert(severity, "margin", text, out);
         if change.to >= MarginLevel::Kill {
-            self.stop_growth(now, StopLevel::ReduceOnly, &format!("{}: {}", words(change.to), change.why), out);
+            self.stop_growth(now, StopLevel::ReduceOnly, &format!("margin level {}: {}", change.to, change.why), out);
         }
     }
 

@@ -1,6 +1,8 @@
 //! What is measured of a market: its history as facts, and the statistics drawn from it. Statistics are computed in floats by
 //! `risk` and kept here as decimals, so that what a decision rested on can be read back exactly.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{InstrumentId, Lots, Px, Ratio, Span, Stamp, Usd, Venue};
@@ -109,6 +111,19 @@ pub enum MarginLevel {
     Reduce,
     /// Trading is stopped but for reductions.
     Kill,
+}
+
+impl fmt::Display for MarginLevel {
+    /// The word that the configuration and the field use.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            MarginLevel::Ok => "ok",
+            MarginLevel::Watch => "watch",
+            MarginLevel::TopUp => "top up",
+            MarginLevel::Reduce => "reduce",
+            MarginLevel::Kill => "kill",
+        })
+    }
 }
 
 /// A change of an account's margin level, with the numbers it followed from.

@@ -3,20 +3,21 @@
 //!
 //! A failing seed is printed; put it into `FOUND`, where it stays. `PLIMSOLL_LAB_SEEDS=5000..9000` runs others.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use common::{instrument, market, merged};
 use desk::{Books, Desk, DeskConfig, Effect, ForeignPolicy, Tenure};
-use domain::margin::MarginTable;
 use domain::{
     Bar, Command, EndPolicy, Entry, Epoch, FIVE_MINUTES, Fact, FundingRate, HOURLY, InstrumentId, Lots, MarginLevel,
     ParentChange, ParentId, ParentSpec, Placement, Prng, Px, Qty, Ratio, Schedule, Seed, Side, Span, StopLevel, Usd, Venue,
 };
-use exchange::{Asset, ExchangeSpec, Fault, MarketSpec, SyntheticFlow, SyntheticParams, TimedEvent};
+use exchange::{Asset, ExchangeSpec, Fault, SyntheticFlow, SyntheticParams};
 use margin_guard::{Limits, RawBuffer, RawCover, RawDrawdown, RawLimits, RawLiquidation, RawNumber, RawScenario, RawSizing};
 use plimsoll_lab::{Faults, World, WorldSpec};
-use rust_decimal::Decimal;
 
 const START_MS: u64 = 1_790_000_400_000;
 const HOUR_MS: u64 = 3_600_000;
@@ -26,27 +27,6 @@ const BUILD: u64 = 60;
 const BACK_WITHIN: u64 = 400;
 /// Seeds that once failed.
 const FOUND: &[u64] = &[];
-
-fn instrument(name: &str) -> InstrumentId {
-    InstrumentId::new(Venue::Hyperliquid, name).unwrap_or_else(|e| panic!("{e}"))
-}
-
-fn market(asset: u32, name: &str, size_decimals: u32, price: i64) -> MarketSpec {
-    MarketSpec::hyperliquid(name, asset, size_decimals, MarginTable::flat(40), Decimal::from(price))
-        .unwrap_or_else(|e| panic!("{e}"))
-}
-
-/// Two streams of events as one, by time.
-fn merged(mut one: SyntheticFlow, mut two: SyntheticFlow) -> impl Iterator<Item = TimedEvent> {
-    let (mut a, mut b) = (one.next_event(), two.next_event());
-    std::iter::from_fn(move || {
-        Some(if a.at_ms <= b.at_ms {
-            std::mem::replace(&mut a, one.next_event())
-        } else {
-            std::mem::replace(&mut b, two.next_event())
-        })
-    })
-}
 
 /// Limits under which an account can be loaded far beyond what anybody should: what is tested is the way back.
 fn limits() -> Limits {

@@ -2,18 +2,19 @@
 //!
 //! A failing seed is printed; put it into `FOUND`, where it stays. `PLIMSOLL_LAB_SEEDS=5000..9000` runs others.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use domain::margin::MarginTable;
+use common::{instrument, market, merged};
 use domain::{
     Command, CommandReply, EndPolicy, Entry, Fact, FundingRate, InstrumentId, ParentChange, ParentId, ParentOutcome, ParentSpec,
-    Placement, Prng, Px, Qty, Ratio, Schedule, Seed, Side, Span, StopLevel, Usd, Venue,
+    Placement, Prng, Px, Qty, Ratio, Schedule, Seed, Side, Span, StopLevel, Usd,
 };
-use exchange::{Asset, ExchangeSpec, MarketSpec, SyntheticFlow, SyntheticParams, TimedEvent};
+use exchange::{Asset, ExchangeSpec, SyntheticFlow, SyntheticParams};
 use margin_guard::{Limits, RawLimits};
 use plimsoll_lab::{Faults, World, WorldSpec};
-use rust_decimal::Decimal;
 
 const START_MS: u64 = 1_790_000_000_000;
 /// How long things go wrong, seconds.
@@ -27,23 +28,6 @@ const FOUND: &[u64] = &[1_168, 1_199, 1_224, 1_280, 1_308, 1_373];
 fn limits() -> Limits {
     let raw = RawLimits { allow: vec!["hyperliquid:BTC".into(), "hyperliquid:ETH".into()], ..RawLimits::wide() };
     Limits::check(raw).unwrap_or_else(|faults| panic!("{faults:?}"))
-}
-
-fn market(asset: u32, name: &str, size_decimals: u32, price: i64) -> MarketSpec {
-    MarketSpec::hyperliquid(name, asset, size_decimals, MarginTable::flat(40), Decimal::from(price))
-        .unwrap_or_else(|e| panic!("{e}"))
-}
-
-/// Two streams of events as one, by time.
-fn merged(mut one: SyntheticFlow, mut two: SyntheticFlow) -> impl Iterator<Item = TimedEvent> {
-    let (mut a, mut b) = (one.next_event(), two.next_event());
-    std::iter::from_fn(move || {
-        Some(if a.at_ms <= b.at_ms {
-            std::mem::replace(&mut a, one.next_event())
-        } else {
-            std::mem::replace(&mut b, two.next_event())
-        })
-    })
 }
 
 fn world(seed: u64, faults: Faults, clock_offset_ms: i64) -> World {
@@ -85,10 +69,6 @@ fn funding(name: &str) -> Fact {
         hourly: Ratio::scaled(125, 7),
     };
     Fact::FundingRates { instrument: instrument(name), source: "hyperliquid".into(), rates: (0..720).rev().map(rate).collect() }
-}
-
-fn instrument(name: &str) -> InstrumentId {
-    InstrumentId::new(Venue::Hyperliquid, name).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn pick<T: Clone>(chance: &mut Prng, of: &[T]) -> T {

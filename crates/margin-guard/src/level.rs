@@ -5,7 +5,6 @@ use rust_decimal::Decimal;
 
 use crate::Guard;
 use crate::limits::{Cover, VENUES};
-use crate::refusal::margin_words;
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -42,13 +41,13 @@ fn why(levels: &Cover, from: MarginLevel, to: MarginLevel, cover: Option<Ratio>)
     let shown = cover.decimal().round_dp(4).normalize();
     let of = |level: MarginLevel| thresholds(levels).into_iter().find(|(l, _)| *l == level).map_or(Ratio::ZERO, |(_, t)| t);
     if to > from {
-        format!("cover {shown} is below {}: {}", of(to), margin_words(to))
+        format!("cover {shown} is below {}: {to}", of(to))
     } else if from >= MarginLevel::Reduce && to < MarginLevel::Reduce {
-        format!("cover {shown} has reached the target {}: {}", levels.target, margin_words(to))
+        format!("cover {shown} has reached the target {}: {to}", levels.target)
     } else {
         let left = thresholds(levels).into_iter().find(|(level, _)| *level > to).map_or(Ratio::ZERO, |(_, t)| t);
         let hysteresis = levels.hysteresis.decimal() * Decimal::ONE_HUNDRED;
-        format!("cover {shown} is above {left} by {} % or more: {}", hysteresis.normalize(), margin_words(to))
+        format!("cover {shown} is above {left} by {} % or more: {to}", hysteresis.normalize())
     }
 }
 
@@ -64,7 +63,7 @@ impl Guard {
                 continue;
             }
             if let Some(doubt) = self.doubt(now, venue) {
-                alarms.push(format!("{venue}: the margin level stays {}: {doubt}", margin_words(state.level)));
+                alarms.push(format!("{venue}: the margin level stays {}: {doubt}", state.level));
                 continue;
             }
             changes.extend(self.follow_level(venue));

@@ -399,7 +399,7 @@ pub enum Refusal {
         room: Qty,
     },
     /// The margin level forbids growth (quant §4.3).
-    #[error("{venue} is at margin level {}: positions there may only shrink", margin_words(*level))]
+    #[error("{venue} is at margin level {level}: positions there may only shrink")]
     Level {
         /// The venue.
         venue: Venue,
@@ -594,16 +594,6 @@ pub enum Refusal {
         /// Which.
         parent: ParentId,
     },
-}
-
-pub(crate) const fn margin_words(level: MarginLevel) -> &'static str {
-    match level {
-        MarginLevel::Ok => "ok",
-        MarginLevel::Watch => "watch",
-        MarginLevel::TopUp => "top-up",
-        MarginLevel::Reduce => "reduce",
-        MarginLevel::Kill => "kill",
-    }
 }
 
 fn level_words(level: StopLevel) -> &'static str {

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::show::{level_word as margin_level_word, money};
+use crate::show::money;
 use crate::views::View;
 
 /// On a pipe, a parent without news is reported this often, in draws.
@@ -196,7 +196,7 @@ pub fn headline(view: &View) -> String {
         }
         if let Some((_, level, doubt)) = view.levels.iter().find(|(of, ..)| *of == venue.venue) {
             let doubt = if doubt.is_some() { "?" } else { "" };
-            write_to(&mut text, format_args!(" level {}{doubt}", margin_level_word(*level)));
+            write_to(&mut text, format_args!(" level {level}{doubt}"));
         }
         write_to(&mut text, format_args!(" market {:?} account {:?}", venue.market_stream, venue.account_stream));
     }

@@ -9,7 +9,7 @@ pub mod size;
 
 use std::io::IsTerminal;
 
-use domain::{MarginLevel, Ratio, Usd};
+use domain::{Ratio, Usd};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 /// Narrower than this, figures and their names do not stand side by side; lines are then longer than the terminal.
@@ -137,18 +137,6 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-/// The word for a margin level that the configuration uses.
-#[must_use]
-pub const fn level_word(level: MarginLevel) -> &'static str {
-    match level {
-        MarginLevel::Ok => "ok",
-        MarginLevel::Watch => "watch",
-        MarginLevel::TopUp => "top up",
-        MarginLevel::Reduce => "reduce",
-        MarginLevel::Kill => "kill",
-    }
 }
 
 #[cfg(test)]

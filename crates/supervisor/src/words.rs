@@ -63,18 +63,17 @@ pub fn note(stamped: &Stamped, books: &Books) {
 
 /// A level that got better is news, one that got worse is a warning, and from reduce on somebody should come.
 fn level(change: &LevelChange) {
-    let (from, to) = (show::level_word(change.from), show::level_word(change.to));
     match change.to {
         MarginLevel::Reduce | MarginLevel::Kill if change.to > change.from => {
-            error!(venue = %change.venue, from, to, "margin level: {}", change.why);
+            error!(venue = %change.venue, from = %change.from, to = %change.to, "margin level: {}", change.why);
         }
         MarginLevel::Ok | MarginLevel::Watch | MarginLevel::TopUp | MarginLevel::Reduce | MarginLevel::Kill
             if change.to > change.from =>
         {
-            warn!(venue = %change.venue, from, to, "margin level: {}", change.why);
+            warn!(venue = %change.venue, from = %change.from, to = %change.to, "margin level: {}", change.why);
         }
         MarginLevel::Ok | MarginLevel::Watch | MarginLevel::TopUp | MarginLevel::Reduce | MarginLevel::Kill => {
-            info!(venue = %change.venue, from, to, "margin level: {}", change.why);
+            info!(venue = %change.venue, from = %change.from, to = %change.to, "margin level: {}", change.why);
         }
     }
 }

@@ -182,10 +182,7 @@ fn background(rows: &mut Vec<Vec<String>>, judged: &Judged, rules: Option<&Instr
     if let Some(why) = frozen {
         rows.push(pair("frozen", why.clone()));
     }
-    rows.push(pair(
-        "margin level",
-        level.as_ref().map_or_else(|| "ok".to_owned(), |l| format!("{}: {}", super::level_word(l.to), l.why)),
-    ));
+    rows.push(pair("margin level", level.as_ref().map_or_else(|| "ok".to_owned(), |l| format!("{}: {}", l.to, l.why))));
     let instrument = rules.map(|rules| rules.id);
     match measure {
         Some(measure) => rows.extend(measured(measure, judged.at)),

@@ -7,7 +7,7 @@ use margin_guard::{AccountLine, PositionLine, ScenarioLine};
 use serde::Serialize;
 
 use super::hull::{Draught, Mark, draw};
-use super::{Column, floor, floored, grouped, level_word, money, percent, table, wrapped};
+use super::{Column, floor, floored, grouped, money, percent, table, wrapped};
 
 /// More hours than this say "does not matter": thirteen months.
 const HOURS_SHOWN_MAX: i64 = 10_000;
@@ -68,7 +68,7 @@ pub fn margin(view: &MarginView, width: usize) -> Vec<String> {
 }
 
 fn of_account(lines: &mut Vec<String>, view: &MarginView, account: &AccountLine, width: usize) {
-    let level = level_word(account.level).to_uppercase();
+    let level = account.level.to_string().to_uppercase();
     lines.push(format!("{} · level {level} · {} UTC", account.venue, super::explain::moment(view.at)));
     if let Some(doubt) = &account.doubt {
         lines.extend(wrapped(&format!("IN DOUBT, no increases meanwhile: {doubt}"), width));

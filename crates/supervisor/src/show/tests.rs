@@ -1,3 +1,5 @@
+use domain::MarginLevel;
+
 use super::hull::{Draught, Mark, draw};
 use super::*;
 

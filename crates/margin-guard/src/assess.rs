@@ -68,8 +68,6 @@ pub(crate) fn scope_words(scope: &Scope) -> String {
 
 /// Profit older than this says nothing of what was lost: ten looks of the desk.
 const PROFIT_AGE_MAX: Span = Span::secs(10);
-/// Funding rates are capped at this by Hyperliquid, per hour; dYdX's caps are lower for every tier above isolated markets (quant §3).
-const FUNDING_CAP_BPS: i64 = 400;
 const DAY_MS: u64 = 86_400_000;
 
 impl Guard {
@@ -266,7 +264,8 @@ impl Guard {
             group_room,
             margin_room: shock_room(&self.projection, market.id, side).map_or(Room::Unknown, |room| Room::UpTo(room.usd())),
             hedge: None,
-            funding_cap: Ratio::bps(FUNDING_CAP_BPS),
+            // a venue whose rules are not known might charge anything
+            funding_cap: market.rules.as_ref().map_or(Ratio::ONE, |rules| rules.instrument.margin.funding_cap_hourly()),
         };
         size(&params, &inputs)
     }

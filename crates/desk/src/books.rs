@@ -172,7 +172,8 @@ impl Books {
             | Entry::Treasury { .. }
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
-            | Entry::WalletAccepted { .. } => {}
+            | Entry::WalletAccepted { .. }
+            | Entry::Drill { .. } => {}
         }
     }
 

@@ -212,6 +212,7 @@ impl Reading {
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
             | Entry::WalletAccepted { .. }
+            | Entry::Drill { .. }
             | Entry::Reconciled { .. } => {}
         }
     }
@@ -257,6 +258,7 @@ fn fate_of(entry: &Entry, by_order: &BTreeMap<VenueOrderId, ClientKey>) -> Optio
         | Entry::Transfer { .. }
         | Entry::TransferRefused { .. }
         | Entry::WalletAccepted { .. }
+        | Entry::Drill { .. }
         | Entry::Reconciled { .. } => None,
     }
 }

@@ -24,6 +24,7 @@ impl Desk {
             }
             Command::Rearm { reason } => self.rearm(now, reason, out).map(|()| CommandReply::Done),
             Command::Unfreeze { instrument, reason } => self.unfreeze(now, *instrument, reason, out).map(|()| CommandReply::Done),
+            Command::Drill { path, .. } => Err(vec![fault("path", path, "a path of [treasury.drill], and none is configured")]),
         };
         out.push(Effect::Reply(asker, answer.unwrap_or_else(CommandReply::Refused)));
     }

@@ -174,6 +174,7 @@ impl Desk {
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
             | Entry::WalletAccepted { .. }
+            | Entry::Drill { .. }
             | Entry::Reconciled { .. } => {}
         }
         Ok(())

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{ParentChange, ParentId, ParentSpec, SpecFault, StopLevel};
+use crate::{DrillId, DrillPath, ParentChange, ParentId, ParentSpec, SpecFault, StopLevel};
 
 /// What an operator may ask of the desk. Each is answered with a [`CommandReply`] and recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,13 @@ pub enum Command {
         /// In whose words. Must not be empty.
         reason: String,
     },
+    /// Begin a drill, or go on with one that waits for its signer.
+    Drill {
+        /// By which path.
+        path: DrillPath,
+        /// Whether the operator's own signer is at hand for as long as it takes.
+        signer: bool,
+    },
 }
 
 /// The desk's answer to a command.
@@ -37,6 +44,8 @@ pub enum Command {
 pub enum CommandReply {
     /// Admitted under this number.
     Accepted(ParentId),
+    /// The drill of this number began or goes on.
+    Drilling(DrillId),
     /// Done.
     Done,
     /// Refused: every fault.

@@ -3,9 +3,9 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Arrival, Basis, Child, ClientKey, Epoch, EvmAddress, Fill, FundingPayment, Instrument, InstrumentId, Intent, JournalTag,
-    LevelChange, Lost, Lots, Measure, OrderOutcome, ParentChange, ParentId, ParentOutcome, ParentSpec, ProfitMark, Reject, Seed,
-    Stamp, TransferEvent, TransferId, VenueOrderId,
+    Arrival, Basis, Child, ClientKey, DrillEvent, DrillId, Epoch, EvmAddress, Fill, FundingPayment, Instrument, InstrumentId,
+    Intent, JournalTag, LevelChange, Lost, Lots, Measure, OrderOutcome, ParentChange, ParentId, ParentOutcome, ParentSpec,
+    ProfitMark, Reject, Seed, Stamp, TransferEvent, TransferId, VenueOrderId,
 };
 
 /// How far the daemon is stopped. Rises at once, falls only by `plimsoll rearm`.
@@ -213,6 +213,13 @@ pub enum Entry {
         nonce: u64,
         /// In whose words.
         reason: String,
+    },
+    /// What was decided about a drill, or happened to it.
+    Drill {
+        /// Which.
+        id: DrillId,
+        /// What.
+        event: DrillEvent,
     },
     /// Reconciliation with every venue is complete; trading may start (I14).
     Reconciled {

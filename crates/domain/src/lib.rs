@@ -7,6 +7,7 @@
 pub mod cases;
 mod chance;
 mod command;
+mod drill;
 mod entry;
 mod fact;
 mod ids;
@@ -22,6 +23,7 @@ mod transfer;
 
 pub use chance::{Prng, Seed};
 pub use command::{Command, CommandReply};
+pub use drill::{BadPath, DrillCause, DrillEvent, DrillId, DrillOutcome, DrillPath, DrillReceipt, Hop, HopReceipt};
 pub use entry::{Entry, Receipt, Stamped, StopLevel, WriteAhead};
 pub use fact::{AccountView, Fact, PositionView, StreamHealth, StreamKind, VenueSnapshot};
 pub use ids::{ChildNo, ClientKey, Epoch, InstrumentId, JournalTag, ParentId, TradeId, Venue, VenueOrderId};

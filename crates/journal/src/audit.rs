@@ -325,6 +325,7 @@ impl Auditor {
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
             | Entry::WalletAccepted { .. }
+            | Entry::Drill { .. }
             | Entry::Opening { .. }
             | Entry::Stranger { .. } => {}
         }

@@ -131,6 +131,7 @@ impl World {
                 | Entry::Transfer { .. }
                 | Entry::TransferRefused { .. }
                 | Entry::WalletAccepted { .. }
+                | Entry::Drill { .. }
                 | Entry::Opening { .. } => {}
             }
         }

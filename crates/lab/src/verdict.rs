@@ -80,6 +80,7 @@ impl World {
                 | Entry::Transfer { .. }
                 | Entry::TransferRefused { .. }
                 | Entry::WalletAccepted { .. }
+                | Entry::Drill { .. }
                 | Entry::Reconciled { .. } => {}
             }
         }

@@ -331,7 +331,7 @@ impl World {
         match self.command(Command::Submit(Box::new(spec))) {
             Some(CommandReply::Accepted(id)) => Ok(id),
             Some(CommandReply::Refused(faults)) => Err(faults),
-            Some(CommandReply::Done) | None => {
+            Some(CommandReply::Done | CommandReply::Drilling(_)) | None => {
                 Err(vec![SpecFault { field: "daemon".into(), value: "dead".into(), expected: "a running daemon".into() }])
             }
         }

@@ -193,7 +193,7 @@ pub async fn admit(requests: &Requests, raw: &RawParent) -> Result<ParentId, Vec
     match ask(requests, Command::Submit(Box::new(spec))).await.ok_or_else(ended)? {
         CommandReply::Accepted(id) => Ok(id),
         CommandReply::Refused(faults) => Err(faults),
-        CommandReply::Done => Err(ended()),
+        CommandReply::Done | CommandReply::Drilling(_) => Err(ended()),
     }
 }
 

@@ -53,6 +53,7 @@ pub fn note(stamped: &Stamped, books: &Books) {
         | Entry::Transfer { .. }
         | Entry::TransferRefused { .. }
         | Entry::WalletAccepted { .. }
+        | Entry::Drill { .. }
         | Entry::Acked { .. }
         | Entry::CancelAsked { .. }
         | Entry::Latch { .. }

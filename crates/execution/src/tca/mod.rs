@@ -250,6 +250,7 @@ impl ReportBuilder {
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
             | Entry::WalletAccepted { .. }
+            | Entry::Drill { .. }
             | Entry::Reconciled { .. } => {}
         }
     }

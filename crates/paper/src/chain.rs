@@ -1,13 +1,15 @@
 //! The venue's end of a local EVM chain: deposits that reach the bridge, and withdrawals that leave it.
 //!
-//! One task reads the token's `Transfer` logs to the bridge's address. A deposit is known by its transaction and its place in
-//! it, so a block that is mined again after a reorganisation credits nobody twice. It waits for its confirmations and for
-//! [`ChainSpec::credit_after`]; if it is gone by then, so is the credit. What becomes of it is the venue's: less than the minimum
-//! is swallowed, as the real bridge does, and the faults `credit-late`, `credit-never` and `credit-twice` go wrong with it.
+//! One task reads the token's `Transfer` logs to the bridge's address and, with a [`CctpSpec`], the burns that are destined for the
+//! venue. A deposit is known by its transaction and its place in it, so a block that is mined again after a reorganisation credits
+//! nobody twice. It waits for its confirmations and for its road's delay; if it is gone by then, so is the credit. What becomes of
+//! it is the venue's: less than the bridge's minimum is swallowed, as the real one does, and the faults `credit-late`,
+//! `credit-never` and `credit-twice` go wrong with it.
 //!
 //! Withdrawals are plain token transfers signed with the bridge's own key. Both ends speak plain JSON-RPC to a loopback address
 //! and to nothing else.
 
+mod cctp;
 mod rpc;
 mod tx;
 
@@ -24,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use wire::hyperliquid::Address;
 use wire::hyperliquid::sign::Key;
 
+pub use self::cctp::CctpSpec;
 use self::rpc::{Rpc, RpcError, Seen};
 use crate::StartError;
 use crate::venue::{Ask, Control};
@@ -57,6 +60,8 @@ pub struct ChainSpec {
     pub key: Option<BridgeKey>,
     /// From a withdrawal to its payment (the real venue's dispute period is minutes).
     pub pay_after: Duration,
+    /// Circle's contracts on this chain, if deposits may come by CCTP as well. The bridge goes on in any case, as the real one did.
+    pub cctp: Option<CctpSpec>,
 }
 
 impl ChainSpec {
@@ -71,6 +76,7 @@ impl ChainSpec {
             credit_after: Duration::from_secs(2),
             key: None,
             pay_after: Duration::from_secs(3),
+            cctp: None,
         }
     }
 
@@ -86,10 +92,17 @@ impl ChainSpec {
         if let Some(key) = self.key.as_ref().filter(|k| k.0.address() != self.bridge) {
             return bad(format!("chain.key is of {}: expected the bridge's, {}", key.0.address(), self.bridge));
         }
-        for (name, delay) in [("credit_after", self.credit_after), ("pay_after", self.pay_after)] {
+        let cctp = self.cctp.as_ref();
+        let cctp_after = cctp.map_or(Duration::ZERO, |cctp| cctp.credit_after);
+        for (name, delay) in
+            [("credit_after", self.credit_after), ("pay_after", self.pay_after), ("cctp.credit_after", cctp_after)]
+        {
             if delay > DELAY_MAX {
                 return bad(format!("chain.{name} is {delay:?}: expected at most {DELAY_MAX:?}"));
             }
+        }
+        if let Some(fee) = cctp.map(|cctp| cctp.fee).filter(|fee| fee.micros().is_none()) {
+            return bad(format!("chain.cctp.fee is {fee}: expected an amount from 0 with at most 6 decimals"));
         }
         Ok(())
     }
@@ -123,7 +136,20 @@ impl fmt::Debug for BridgeKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
     pub(crate) user: Address,
+    /// What is to be credited: less what the road keeps.
     pub(crate) amount: Usd,
+    pub(crate) road: Road,
+}
+
+/// By which way a deposit came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Road {
+    /// A transfer to the bridge.
+    Bridge,
+    /// A burn that the forwarder credits, to the spot balance if it says so.
+    Cctp { spot: bool },
+    /// A burn that nobody forwards.
+    Stranded(&'static str),
 }
 
 /// A withdrawal to pay.
@@ -134,8 +160,8 @@ pub(crate) struct Payout {
     pub(crate) amount: Usd,
 }
 
-/// Where a deposit lies: its transaction, and its place among that transaction's deposits.
-type DepositId = ([u8; 32], u32);
+/// Where a deposit lies: its transaction, whether it is a burn, and its place among that transaction's deposits of its kind.
+type DepositId = ([u8; 32], bool, u32);
 
 struct Waiting {
     arrival: Arrival,
@@ -253,7 +279,9 @@ impl Bridge {
         self.waiting.retain(|id, _| seen.contains_key(id));
         for (id, arrival) in seen {
             if !self.done.contains_key(&id) {
-                self.waiting.entry(id).or_insert(Waiting { arrival, due: now + self.spec.credit_after });
+                let burnt_after = self.spec.cctp.as_ref().map_or(self.spec.credit_after, |cctp| cctp.credit_after);
+                let after = if id.1 { burnt_after } else { self.spec.credit_after };
+                self.waiting.entry(id).or_insert(Waiting { arrival, due: now + after });
             }
         }
         let ripe: Vec<(DepositId, Arrival)> =
@@ -272,13 +300,20 @@ impl Bridge {
         let since = *self.since.get_or_insert(newest + 1);
         let Some(to) = newest.checked_sub(self.spec.confirmations).filter(|to| *to >= since) else { return Ok(BTreeMap::new()) };
         let from = since.max(newest.saturating_sub(WINDOW));
-        let logs = self.rpc.transfers_to(self.spec.token, self.spec.bridge, from, to).await?;
-        let mut places: BTreeMap<[u8; 32], u32> = BTreeMap::new();
+        let mut places: BTreeMap<([u8; 32], bool), u32> = BTreeMap::new();
         let mut seen = BTreeMap::new();
-        for Seen { tx, from, units } in logs {
-            let place = places.entry(tx).or_default();
-            seen.insert((tx, *place), Arrival { user: from, amount: Usd::from_micros(units) });
+        let mut note = |tx: [u8; 32], is_burn: bool, arrival: Arrival| {
+            let place = places.entry((tx, is_burn)).or_default();
+            seen.insert((tx, is_burn, *place), arrival);
             *place += 1;
+        };
+        for Seen { tx, from, units } in self.rpc.transfers_to(self.spec.token, self.spec.bridge, from, to).await? {
+            note(tx, false, Arrival { user: from, amount: Usd::from_micros(units), road: Road::Bridge });
+        }
+        if let Some(cctp) = &self.spec.cctp {
+            for (tx, burn) in self.rpc.burns(cctp.messenger, self.spec.token, from, to).await? {
+                note(tx, true, cctp.arrival(&burn));
+            }
         }
         Ok(seen)
     }

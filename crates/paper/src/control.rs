@@ -10,6 +10,7 @@
 //! | `GET /control/state` | time, connections, requests, tape pass |
 //! | `POST /control/market` | [`MarketPush`]: sets background levels, prints trades, moves a market for good, sets its funding |
 //! | `POST /control/deposit` | [`DepositOrder`]: credits an account |
+//! | `POST /control/routing` | [`crate::Routing`]: by which roads the venue says that USDC comes in and goes out |
 
 use domain::{Side, Usd};
 use rust_decimal::Decimal;
@@ -119,7 +120,7 @@ pub struct BridgeState {
     pub arrived: u64,
     /// Credits given.
     pub credited: u64,
-    /// Deposits below the minimum, which are lost.
+    /// Deposits that are lost: below the bridge's minimum, or burnt so that no forwarder credits them.
     pub swallowed: u64,
     /// Credits that a fault holds back.
     pub held: usize,

@@ -20,7 +20,7 @@ use wire::hyperliquid::action::Signed;
 use crate::control::{DepositOrder, MarketPush};
 use crate::fault::{Fault, FaultOrder};
 use crate::socket;
-use crate::spec::VenueLimits;
+use crate::spec::{Routing, VenueLimits};
 use crate::venue::{Ask, Control, Ending, OUT_MAX, Post, Reply, Served};
 
 /// How long an answer that never comes is not given, before the connection is closed: longer than any client waits.
@@ -48,6 +48,7 @@ pub(crate) fn control(app: App) -> Router {
         .route("/control/state", get(state))
         .route("/control/market", post(market))
         .route("/control/deposit", post(deposit))
+        .route("/control/routing", post(routing))
         .with_state(app)
 }
 
@@ -163,7 +164,7 @@ async fn index() -> Json<Value> {
     Json(json!({
         "paths": [
             "GET /control/faults", "POST /control/faults", "DELETE /control/faults?fault=NAME", "GET /control/fills?user=0x…",
-            "GET /control/state", "POST /control/market", "POST /control/deposit",
+            "GET /control/state", "POST /control/market", "POST /control/deposit", "POST /control/routing",
         ],
         "faults": faults,
     }))
@@ -242,6 +243,13 @@ async fn deposit(State(app): State<App>, body: Bytes) -> Response {
     match serde_json::from_slice::<DepositOrder>(&body) {
         Ok(order) => done(app.ask(|reply| Ask::Control(Control::Deposit(order, reply))).await),
         Err(e) => refusal(format!("not a deposit: {e}")),
+    }
+}
+
+async fn routing(State(app): State<App>, body: Bytes) -> Response {
+    match serde_json::from_slice::<Routing>(&body) {
+        Ok(routing) => done(app.ask(|reply| Ask::Control(Control::Route(routing, reply))).await.map(Ok)),
+        Err(e) => refusal(format!("not a routing: {e}")),
     }
 }
 

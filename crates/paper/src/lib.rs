@@ -8,7 +8,8 @@
 //! (`venue`); sockets and HTTP handlers only decode, recover signers, ask that task and write its answers. The control API is in
 //! [`control`], the faults in [`Fault`].
 //!
-//! With a [`ChainSpec`] it also stands on a local EVM chain: transfers to its bridge are credited, withdrawals are paid.
+//! With a [`ChainSpec`] it also stands on a local EVM chain: transfers to its bridge and burns by CCTP are credited,
+//! withdrawals are paid.
 //!
 //! What it does not do: spot trading, vaults, staking, the venue's own TWAP, multi-signature accounts, builder-deployed dexes,
 //! outcome markets. Their reads answer with the empty form, their actions are refused in words.
@@ -33,8 +34,8 @@ mod truth;
 mod universe;
 mod venue;
 
-pub use chain::{BridgeKey, ChainSpec};
+pub use chain::{BridgeKey, CctpSpec, ChainSpec};
 pub use fault::{ActiveFault, BadOrder, Fault, FaultOrder, Scope, UnknownFault};
 pub use server::{Gone, Paper, PaperHandle, StartError};
-pub use spec::{Accounts, History, Market, PaperSpec, VenueLimits};
+pub use spec::{Accounts, History, Market, PaperSpec, Routing, UsdcRoad, VenueLimits};
 pub use truth::{OrderTruth, Truth};

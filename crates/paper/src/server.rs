@@ -14,7 +14,7 @@ use crate::chain::{Bridge, PAYOUTS_MAX};
 use crate::control::{DepositOrder, MarketPush, VenueState};
 use crate::fault::{ActiveFault, BadOrder, Fault, FaultOrder};
 use crate::http::{self, App};
-use crate::spec::{Market, PaperSpec};
+use crate::spec::{Market, PaperSpec, Routing};
 use crate::truth::Truth;
 use crate::venue::{ASKS_MAX, Ask, Control, Venue};
 
@@ -229,6 +229,14 @@ impl PaperHandle {
     /// The outer one if the venue has stopped, the inner one names what is wrong.
     pub async fn deposit(&self, order: DepositOrder) -> Result<Result<(), String>, Gone> {
         self.control(|reply| Control::Deposit(order, reply)).await
+    }
+
+    /// Says from now on that USDC comes in and goes out by these roads.
+    ///
+    /// # Errors
+    /// If the venue has stopped.
+    pub async fn route(&self, routing: Routing) -> Result<(), Gone> {
+        self.control(|reply| Control::Route(routing, reply)).await
     }
 
     /// Returns once the venue stops by itself or is stopped.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Seed, Usd};
+use serde::{Deserialize, Serialize};
 use wire::hyperliquid::Address;
 
 use crate::chain::ChainSpec;
@@ -30,6 +31,8 @@ pub struct PaperSpec {
     pub limits: VenueLimits,
     /// The local EVM chain on which its bridge stands, if any.
     pub chain: Option<ChainSpec>,
+    /// By which roads it says that USDC comes in and goes out.
+    pub routing: Routing,
     /// Stop by itself after this long without a connection or a request.
     pub idle_exit: Option<Duration>,
 }
@@ -46,9 +49,42 @@ impl Default for PaperSpec {
             accounts: Accounts::default(),
             limits: VenueLimits::default(),
             chain: None,
+            routing: Routing::default(),
             idle_exit: None,
         }
     }
+}
+
+/// A road of USDC between a chain and the venue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UsdcRoad {
+    /// Token transfers to and from the venue's bridge.
+    #[default]
+    Bridge,
+    /// Circle's cross-chain transfer.
+    Cctp,
+}
+
+impl UsdcRoad {
+    /// The venue's word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            UsdcRoad::Bridge => "bridge",
+            UsdcRoad::Cctp => "cctp",
+        }
+    }
+}
+
+/// What `usdcRouting` answers. It is a recommendation, on the real venue too: a road that exists goes on to work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Routing {
+    /// In.
+    pub deposit: UsdcRoad,
+    /// Out.
+    pub withdrawal: UsdcRoad,
 }
 
 /// The background market of BTC.

@@ -27,7 +27,7 @@ use crate::feed::Feed;
 use crate::nonces::Nonces;
 use crate::past::Past;
 use crate::render::Render;
-use crate::spec::{History, PaperSpec};
+use crate::spec::{History, PaperSpec, Routing};
 use crate::streams::Sub;
 use crate::truth::{Memories, Truth};
 use crate::universe::{self, Universe};
@@ -96,6 +96,8 @@ pub(crate) enum Control {
     Deposit(DepositOrder, oneshot::Sender<Result<(), String>>),
     /// From the bridge: a deposit is due.
     Arrived(Arrival, oneshot::Sender<()>),
+    /// What `usdcRouting` answers from now on.
+    Route(Routing, oneshot::Sender<()>),
     /// From the bridge: a payout is mined.
     Paid(oneshot::Sender<()>),
 }
@@ -209,6 +211,7 @@ pub(crate) struct Venue {
     /// Credits that a fault holds back, with the time at which they are due.
     late_credits: Vec<(u64, Arrival)>,
     bridge: BridgeState,
+    routing: Routing,
     is_post_only: bool,
     memories: Memories,
     candles: Candles,
@@ -278,6 +281,7 @@ impl Venue {
             withdrawals: BTreeMap::new(),
             late_credits: Vec::new(),
             bridge: BridgeState::default(),
+            routing: spec.routing,
             is_post_only: false,
             memories: Memories::default(),
             candles: Candles::default(),

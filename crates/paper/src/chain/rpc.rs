@@ -1,10 +1,13 @@
 //! As much JSON-RPC as a bridge needs.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use wire::hyperliquid::Address;
 use wire::hyperliquid::sign::keccak;
+
+use super::cctp::Burn;
 
 /// For one call; the chain is on this machine.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -67,14 +70,28 @@ fn word(value: &Value) -> Option<[u8; 32]> {
     Some(word)
 }
 
+/// The address in a topic.
+fn topic_address(topic: &Value) -> Option<Address> {
+    let mut address = Address::ZERO;
+    address.0.copy_from_slice(&word(topic)?[12..]);
+    Some(address)
+}
+
+/// One log of a burn with its transaction; `None` if it is not one or was removed.
+fn burn(log: &Value) -> Option<([u8; 32], Burn)> {
+    if log["removed"] == true {
+        return None;
+    }
+    let data = hex::decode(log["data"].as_str()?.strip_prefix("0x")?).ok()?;
+    Some((word(&log["transactionHash"])?, Burn::read(topic_address(&log["topics"][2])?, &data)?))
+}
+
 /// One log of a `Transfer`; `None` if it is not one, was removed, or moves more than 64 bits hold.
 fn transfer(log: &Value) -> Option<Seen> {
     if log["removed"] == true {
         return None;
     }
-    let (from, amount) = (word(&log["topics"][1])?, word(&log["data"])?);
-    let mut address = Address::ZERO;
-    address.0.copy_from_slice(&from[12..]);
+    let (address, amount) = (topic_address(&log["topics"][1])?, word(&log["data"])?);
     let units = amount[..24].iter().all(|b| *b == 0).then(|| u64::from_be_bytes(amount[24..].try_into().unwrap_or_default()))?;
     Some(Seen { tx: word(&log["transactionHash"])?, from: address, units })
 }
@@ -131,19 +148,45 @@ impl Rpc {
         Ok(if receipt.is_null() { None } else { Some(quantity(&receipt["status"]) == Some(1)) })
     }
 
+    /// Logs of `event` that `address` wrote in these blocks, in their order on the chain; `topics` follow the event's own.
+    async fn logs(
+        &self,
+        address: Address,
+        event: &[u8],
+        topics: [Value; 2],
+        blocks: RangeInclusive<u64>,
+    ) -> Result<Vec<Value>, RpcError> {
+        let method = "eth_getLogs";
+        let [first, second] = topics;
+        let filter = json!({
+            "address": address,
+            "topics": [format!("0x{}", hex::encode(keccak(&[event]))), first, second],
+            "fromBlock": format!("0x{:x}", blocks.start()),
+            "toBlock": format!("0x{:x}", blocks.end()),
+        });
+        match self.call(method, json!([filter])).await? {
+            Value::Array(logs) => Ok(logs),
+            _ => Err(RpcError::Shape { method }),
+        }
+    }
+
     /// Transfers of `token` to `to` in these blocks, in their order on the chain.
     pub(crate) async fn transfers_to(&self, token: Address, to: Address, first: u64, last: u64) -> Result<Vec<Seen>, RpcError> {
-        let method = "eth_getLogs";
-        let signature = format!("0x{}", hex::encode(keccak(&[b"Transfer(address,address,uint256)"])));
-        let filter = json!({
-            "address": token,
-            "topics": [signature, Value::Null, topic_of(to)],
-            "fromBlock": format!("0x{first:x}"),
-            "toBlock": format!("0x{last:x}"),
-        });
-        let logs = self.call(method, json!([filter])).await?;
-        let logs = logs.as_array().ok_or(RpcError::Shape { method })?;
+        let topics = [Value::Null, json!(topic_of(to))];
+        let logs = self.logs(token, b"Transfer(address,address,uint256)", topics, first..=last).await?;
         Ok(logs.iter().filter_map(transfer).collect())
+    }
+
+    /// Burns of `token` by `messenger` in these blocks with their transactions, in their order on the chain.
+    pub(super) async fn burns(
+        &self,
+        messenger: Address,
+        token: Address,
+        first: u64,
+        last: u64,
+    ) -> Result<Vec<([u8; 32], Burn)>, RpcError> {
+        let logs = self.logs(messenger, Burn::EVENT, [json!(topic_of(token)), Value::Null], first..=last).await?;
+        Ok(logs.iter().filter_map(burn).collect())
     }
 }
 

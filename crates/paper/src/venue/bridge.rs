@@ -5,7 +5,7 @@ use exchange::{AccountKey, LedgerDelta, LedgerRow, Op, OpResult};
 use wire::hyperliquid::Address;
 
 use super::Venue;
-use crate::chain::{Arrival, Payout};
+use crate::chain::{Arrival, Payout, Road};
 use crate::control::DepositOrder;
 use crate::fault::{ActiveFault, Fault};
 
@@ -30,13 +30,18 @@ impl Venue {
         }
     }
 
-    /// A deposit over the bridge is due.
+    /// A deposit from the chain is due.
     pub(super) fn arrived(&mut self, arrival: Arrival) {
         let now = self.now_ms;
         self.bridge.arrived += 1;
-        if arrival.amount < Usd::whole(DEPOSIT_MIN) {
+        let lost = match arrival.road {
+            Road::Bridge => (arrival.amount < Usd::whole(DEPOSIT_MIN)).then_some("it is below the bridge's minimum"),
+            Road::Cctp { .. } => None,
+            Road::Stranded(why) => Some(why),
+        };
+        if let Some(why) = lost {
             self.bridge.swallowed += 1;
-            tracing::warn!(user = %arrival.user, amount = %arrival.amount, "below the bridge's minimum: the deposit is lost");
+            tracing::warn!(user = %arrival.user, amount = %arrival.amount, why, "a deposit is lost");
             return;
         }
         if self.faults.happens(now, Fault::CreditNever).is_some() {
@@ -62,7 +67,8 @@ impl Venue {
     }
 
     fn give(&mut self, arrival: Arrival) {
-        match self.deposit(&DepositOrder { user: arrival.user, usd: arrival.amount, spot: false }) {
+        let spot = arrival.road == Road::Cctp { spot: true };
+        match self.deposit(&DepositOrder { user: arrival.user, usd: arrival.amount, spot }) {
             Ok(()) => self.bridge.credited += 1,
             Err(why) => tracing::warn!(user = %arrival.user, why, "a deposit could not be credited"),
         }

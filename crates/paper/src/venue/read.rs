@@ -162,7 +162,9 @@ impl Venue {
             InfoRequest::PredictedFundings => one(&self.predicted_fundings()),
             InfoRequest::ExchangeStatus => one(&json!({ "time": self.shown_ms(), "specialStatuses": null })),
             InfoRequest::UsdcRouting => {
-                one(&info::UsdcRouting { deposit_route: "bridge".into(), withdrawal_route: "bridge".into() })
+                let (deposit_route, withdrawal_route) =
+                    (self.routing.deposit.name().into(), self.routing.withdrawal.name().into());
+                one(&info::UsdcRouting { deposit_route, withdrawal_route })
             }
             InfoRequest::SpotMeta => one(&Universe::spot_meta()),
             InfoRequest::SpotMetaAndAssetCtxs => one(&Universe::spot_meta_and_contexts()),

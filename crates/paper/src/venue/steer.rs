@@ -86,6 +86,10 @@ impl Venue {
                 self.arrived(arrival);
                 send(reply, ());
             }
+            Control::Route(routing, reply) => {
+                self.routing = routing;
+                send(reply, ());
+            }
             Control::Paid(reply) => {
                 self.bridge.paid += 1;
                 send(reply, ());

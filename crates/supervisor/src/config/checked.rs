@@ -94,6 +94,8 @@ pub struct PaperPart {
 pub struct ChainPart {
     /// All but the key.
     pub spec: paper::ChainSpec,
+    /// By which roads the venue says that USDC comes in and goes out.
+    pub routing: paper::Routing,
     /// Where the bridge's key is.
     pub key_file: Option<PathBuf>,
 }
@@ -438,8 +440,46 @@ fn check_chain(faults: &mut Faults, raw: &RawPaperChain, base: &Path) -> Option<
     if let Some(file) = key_file.as_ref().filter(|file| !file.is_file()) {
         faults.add("paper.chain.key_file", file.display().to_string(), "an existing file with the bridge's key");
     }
-    let spec = paper::ChainSpec { confirmations, credit_after, pay_after, ..paper::ChainSpec::new(rpc?, token?, bridge?) };
-    Some(ChainPart { spec, key_file })
+    let mut road = |key: &str, value: Option<&Scalar>| {
+        faults.read(&format!("paper.chain.{key}"), value, paper::UsdcRoad::Bridge, "bridge or cctp", word(ROADS))
+    };
+    let deposit = road("deposit_route", raw.deposit_route.as_ref());
+    let routing = paper::Routing { deposit, withdrawal: road("withdrawal_route", raw.withdrawal_route.as_ref()) };
+    let cctp = check_cctp(faults, raw, delay);
+    if deposit == paper::UsdcRoad::Cctp && cctp.is_none() {
+        faults.add("paper.chain.deposit_route", "cctp", "bridge, or cctp with cctp_messenger and cctp_forwarder");
+    }
+    let usual = paper::ChainSpec::new(rpc?, token?, bridge?);
+    Some(ChainPart { spec: paper::ChainSpec { confirmations, credit_after, pay_after, cctp, ..usual }, key_file, routing })
+}
+
+const ROADS: &[(&str, paper::UsdcRoad)] = &[("bridge", paper::UsdcRoad::Bridge), ("cctp", paper::UsdcRoad::Cctp)];
+
+/// CCTP on the paper venue's chain: its messenger turns it on.
+fn check_cctp(
+    faults: &mut Faults,
+    raw: &RawPaperChain,
+    delay: impl Fn(&mut Faults, &str, Option<&Scalar>, u64) -> std::time::Duration,
+) -> Option<paper::CctpSpec> {
+    let address = |text: &str| text.parse::<Address>().ok();
+    let is_any = [&raw.cctp_messenger, &raw.cctp_forwarder, &raw.cctp_fee_usd, &raw.cctp_credit_after];
+    if is_any.iter().all(|value| value.is_none()) {
+        return None;
+    }
+    let messenger =
+        faults.needed("paper.chain.cctp_messenger", raw.cctp_messenger.as_ref(), "the token messenger's address", address);
+    let forwarder = faults.needed("paper.chain.cctp_forwarder", raw.cctp_forwarder.as_ref(), "the forwarder's address", address);
+    let usual = paper::CctpSpec::new(messenger.unwrap_or(Address::ZERO), forwarder.unwrap_or(Address::ZERO));
+    let amount = |text: &str| text.parse::<Usd>().ok().filter(|fee| fee.micros().is_some());
+    let fee = faults.read(
+        "paper.chain.cctp_fee_usd",
+        raw.cctp_fee_usd.as_ref(),
+        usual.fee,
+        "an amount in quotes, from 0, with at most 6 decimals",
+        amount,
+    );
+    let credit_after = delay(faults, "cctp_credit_after", raw.cctp_credit_after.as_ref(), 2_000);
+    Some(paper::CctpSpec { messenger: messenger?, forwarder: forwarder?, fee, credit_after })
 }
 
 struct VenuePart {

@@ -364,6 +364,18 @@ pub struct RawPaperChain {
     pub key_file: Option<Scalar>,
     /// From a withdrawal to its payment.
     pub pay_after: Option<Scalar>,
+    /// `bridge` or `cctp`: the road by which the venue says that USDC comes in.
+    pub deposit_route: Option<Scalar>,
+    /// `bridge` or `cctp`: the road by which it says that USDC goes out.
+    pub withdrawal_route: Option<Scalar>,
+    /// CCTP's token messenger, if deposits may come that way.
+    pub cctp_messenger: Option<Scalar>,
+    /// The forwarder that such deposits must name.
+    pub cctp_forwarder: Option<Scalar>,
+    /// What is kept of each.
+    pub cctp_fee_usd: Option<Scalar>,
+    /// From a burn's confirmations to the credit.
+    pub cctp_credit_after: Option<Scalar>,
     /// Anything else.
     #[serde(flatten)]
     pub unknown: Unknown,

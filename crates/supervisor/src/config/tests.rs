@@ -171,6 +171,9 @@ rpc = "https://rpc.example.org"
 token = "0x12"
 credit_after = "2d"
 key_file = "no.such.key"
+deposit_route = "cctp"
+withdrawal_route = "swift"
+cctp_fee_usd = "-1"
 gas = 1
 [guard]
 allow = "hyperliquid:BTC"
@@ -205,10 +208,15 @@ instrument = "hyperliquid:SOL"
         "guard.order_notionnal_max_usd = 1",
         "paper.balance_usd = -5",
         "paper.chain.bridge = (absent)",
+        "paper.chain.cctp_fee_usd = -1",
+        "paper.chain.cctp_forwarder = (absent)",
+        "paper.chain.cctp_messenger = (absent)",
         "paper.chain.credit_after = 2d",
+        "paper.chain.deposit_route = cctp",
         "paper.chain.gas = (set)",
         "paper.chain.rpc = https://rpc.example.org",
         "paper.chain.token = 0x12",
+        "paper.chain.withdrawal_route = swift",
         "paper.history = real",
         "paper.speed = 0",
         "paper.tape = no.such.tape",
@@ -603,5 +611,12 @@ fn the_paper_venue_may_stand_on_a_chain() {
     let spec = paper.chain.expect("a chain").spec;
     assert_eq!((spec.credit_after, spec.confirmations), (std::time::Duration::from_millis(500), 0));
     assert_eq!(spec.bridge.to_string(), "0x00000000000000000000000000000000000000b1");
+    assert_eq!(spec.cctp, None);
+    let more = "deposit_route = \"cctp\"\ncctp_messenger = \"0x00000000000000000000000000000000000000c1\"\n\
+                cctp_forwarder = \"0x00000000000000000000000000000000000000f1\"\ncctp_credit_after = \"1s\"\n";
+    let part = read(&format!("{EMBEDDED}{chain}{more}")).paper.chain.expect("a chain");
+    assert_eq!((part.routing.deposit.name(), part.routing.withdrawal.name()), ("cctp", "bridge"));
+    let cctp = part.spec.cctp.expect("CCTP");
+    assert_eq!((cctp.fee.to_string(), cctp.credit_after), ("0.2".into(), std::time::Duration::from_secs(1)));
     assert!(read(EMBEDDED).paper.chain.is_none());
 }

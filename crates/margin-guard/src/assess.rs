@@ -168,7 +168,7 @@ impl Guard {
             missing: None,
             layer2: Money::from_usd(total.times(sizing.alloc_l2).times(sizing.tier_leverage)).at_least_zero(),
             venues: VENUES.map(|venue| {
-                let trust = self.limits.venue_trust(venue, day);
+                let trust = self.venue_trust(venue, day);
                 (trust.tau, Money::from_usd(trust.venue_cap(sizing.share_venue, total)))
             }),
             groups: self.limits.groups().iter().map(|g| (of(g.net_max), of(g.gross_max))).collect(),
@@ -257,7 +257,7 @@ impl Guard {
             equity_venue: venue.account.map(|a| a.reported),
             venue_other: venue.blind.is_empty().then(|| venue.gross.minus(market.now.gross).usd()),
             measure: market.measure.as_ref(),
-            trust: self.limits.venue_trust(market.id.venue(), day).tau,
+            trust: self.venue_trust(market.id.venue(), day).tau,
             drawdown_scale: scale,
             trade_budget,
             depth: depth.as_ref(),

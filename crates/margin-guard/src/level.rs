@@ -74,7 +74,7 @@ impl Guard {
     /// What has expired since the last look: reviews of a venue, and bars that nobody renewed.
     fn follow_doubts(&mut self, now: Stamp) {
         let day = u32::try_from(now.wall_ms / DAY_MS).unwrap_or(u32::MAX);
-        let doubted = VENUES.map(|venue| !self.limits.venue_trust(venue, day).unknown_questions().is_empty());
+        let doubted = VENUES.map(|venue| !self.venue_trust(venue, day).unknown_questions().is_empty());
         for slot in 0..self.projection.markets.len() {
             let market = &self.projection.markets[slot];
             let age_max = self.limits.sizing_params(market.id).history_age_max.as_millis();

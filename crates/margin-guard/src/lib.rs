@@ -14,6 +14,7 @@
 mod assess;
 mod bucket;
 mod care;
+mod exit;
 mod groups;
 mod guard;
 mod level;
@@ -33,6 +34,7 @@ mod transfer;
 mod world;
 
 pub use assess::{Assessment, Repeating};
+pub use exit::{EXIT_MINUTES_MAX, ExitSeen};
 pub use guard::Guard;
 pub use limits::{
     Buffer, Cover, Drawdown, Funding, Group, Limits, Liquidation, Oracle, RawAnswer, RawBuffer, RawCover, RawDrawdown,

@@ -111,6 +111,10 @@ impl Guard {
                 buffer_why.push(format!("the volatility of {} is not known of late: taken as {sigma}", market.id));
             }
             risk += market_risk(&params, position.value.unwrap_or_default(), Some(sigma));
+            if market.exit_minutes > params.exit_minutes && !buffer_why.iter().any(|why| why.starts_with("drills")) {
+                let (seen, configured) = (market.exit_minutes, params.exit_minutes);
+                buffer_why.push(format!("drills of {venue} saw an exit of {seen} minutes, {configured} are configured"));
+            }
             if market.doubted && !buffer_why.iter().any(|why| why.starts_with("an answer")) {
                 buffer_why.push(format!("an answer about {venue} is unknown: times {}", params.unknown_factor));
             }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::bucket::Bucket;
 use crate::care::{MarketCare, PortfolioCare};
+use crate::exit::ExitSeen;
 use crate::groups::{Beta, GroupSums, Weighted};
 use crate::limits::{Limits, VENUES, venue_slot};
 use crate::money::{Money, unit_of};
@@ -95,6 +96,8 @@ pub(crate) struct VenueState {
     pub(crate) open: u32,
     pub(crate) messages: Bucket,
     pub(crate) level: MarginLevel,
+    /// What drills say of the way out.
+    pub(crate) exit: ExitSeen,
     /// Under the configured shocks.
     pub(crate) sums: Sums,
 }
@@ -245,6 +248,7 @@ impl Projection {
             load: Load::new(Shape::new(Plan::shocks(limits, id))),
             stress: Stress::default(),
             doubted: true,
+            exit_minutes: self.venues[venue_slot(id.venue())].exit.delay_min,
             faded: false,
             timed: None,
         });
@@ -310,6 +314,19 @@ impl Projection {
             market.restress(limits);
             market.reprice();
             self.refresh(slot);
+        }
+    }
+
+    /// How long leaving `venue` or refilling it was seen to take.
+    pub(crate) fn set_exit(&mut self, limits: &Limits, venue: Venue, minutes: u32) {
+        for slot in 0..self.markets.len() {
+            let market = &mut self.markets[slot];
+            if market.id.venue() == venue && market.exit_minutes != minutes {
+                market.exit_minutes = minutes;
+                market.restress(limits);
+                market.reprice();
+                self.refresh(slot);
+            }
         }
     }
 

@@ -115,6 +115,36 @@ pub struct Drill {
     pub expected_min: u32,
 }
 
+/// What drills of our own say of the way out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drilled {
+    /// The last one brought money out.
+    Out(Drill),
+    /// The last one did not, or the one under way is late: no score.
+    Failed {
+        /// When that was found, in days from 1970-01-01.
+        day: u32,
+        /// Where it broke.
+        why: String,
+    },
+    /// None was made when one should have been: unknown, unless something newer is stated.
+    Overdue {
+        /// The day by which it should have been made, counted from 1970-01-01.
+        day: u32,
+    },
+}
+
+impl Drilled {
+    /// The day from which it counts: what is stated of a later one is newer.
+    #[must_use]
+    pub const fn day(&self) -> u32 {
+        match self {
+            Drilled::Out(Drill { day, .. }) | Drilled::Failed { day, .. } | Drilled::Overdue { day } => *day,
+        }
+    }
+}
+
 /// One answer with what it rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reviewed {
@@ -133,8 +163,8 @@ pub struct Scorecard {
     pub answers: Vec<(Question, Reviewed)>,
     /// A review older than this many days counts as unknown.
     pub review_days: u32,
-    /// The last drill that this program made itself: replaces the stated exit answer if it is newer.
-    pub drilled: Option<Drill>,
+    /// What our own drills say: replaces the stated exit answer unless that is newer.
+    pub drilled: Option<Drilled>,
 }
 
 /// One line of the result.
@@ -202,14 +232,13 @@ impl Scorecard {
 
     fn mark(&self, question: Question, today: u32) -> Mark {
         let stated = self.answers.iter().find(|(q, _)| *q == question).map(|(_, reviewed)| reviewed);
-        let drilled = self.drilled.filter(|_| question == Question::Exit).filter(|drill| drill.day <= today);
+        let drilled = self.drilled.as_ref().filter(|_| question == Question::Exit).filter(|drill| drill.day() <= today);
         let newer = match (drilled, stated.map(|s| s.answer)) {
-            (Some(drill), Some(Answer::Exit(said))) => (drill.day >= said.day).then_some(drill),
+            (Some(drill), Some(Answer::Exit(said))) => (drill.day() >= said.day).then_some(drill),
             (drill, Some(_) | None) => drill,
         };
         if let Some(drill) = newer {
-            let (score, why) = drill_score(drill, today);
-            return Mark { question, score: Some(ratio(score)), why: format!("own drill: {why}") };
+            return drilled_mark(drill, today);
         }
         let unknown = |why: String| Mark { question, score: None, why };
         let Some(stated) = stated else { return unknown("no answer".into()) };
@@ -273,6 +302,20 @@ fn score(question: Question, answer: &Answer, today: u32) -> Option<(Decimal, St
             | Answer::Transparency { .. },
         ) => None,
     }
+}
+
+fn drilled_mark(drilled: &Drilled, today: u32) -> Mark {
+    let (score, why) = match drilled {
+        Drilled::Out(drill) => {
+            let (score, why) = drill_score(*drill, today);
+            (Some(ratio(score)), format!("own drill: {why}"))
+        }
+        Drilled::Failed { day, why } => {
+            (Some(Ratio::ZERO), format!("own drill failed {} days ago: {why}", today.saturating_sub(*day)))
+        }
+        Drilled::Overdue { day } => (None, format!("own drill overdue for {} days", today.saturating_sub(*day))),
+    };
+    Mark { question: Question::Exit, score, why }
 }
 
 /// Fresh within 30 days and within twice its expected time: full mark. Falls to nothing at 90 days and at four times.

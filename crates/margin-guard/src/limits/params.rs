@@ -3,7 +3,7 @@
 use domain::{InstrumentId, Ratio, Span, Venue};
 use risk::buffer::BufferParams;
 use risk::drawdown::{DrawdownParams, VelocityLimit};
-use risk::scorecard::{Scorecard, Trust as VenueTrust};
+use risk::scorecard::{Drilled, Scorecard, Trust as VenueTrust};
 use risk::sizing::{FundingParams, LeverageTier, Ramp, SizingParams};
 
 use super::{Limits, Tier};
@@ -107,9 +107,14 @@ impl Limits {
         self.scorecards.get(&venue).unwrap_or(&NOTHING)
     }
 
-    /// Trust in a venue on the UTC day `today`, counted from 1970-01-01: a review that has expired counts as unknown.
+    /// Trust in a venue on the UTC day `today`, counted from 1970-01-01, with what our own drills say of the way out: a review
+    /// that has expired counts as unknown.
     #[must_use]
-    pub fn venue_trust(&self, venue: Venue, today: u32) -> VenueTrust {
-        self.scorecard(venue).trust(today)
+    pub fn venue_trust(&self, venue: Venue, today: u32, drilled: Option<&Drilled>) -> VenueTrust {
+        let card = self.scorecard(venue);
+        match drilled {
+            None => card.trust(today),
+            Some(drilled) => Scorecard { drilled: Some(drilled.clone()), ..card.clone() }.trust(today),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::margin::{MarginTable, liquidation_price};
 use domain::{Book, Instrument, InstrumentId, Lots, Marks, Measure, PositionView, Px, Qty, Ratio, Side, Stamp, Usd};
-use risk::buffer::{excursion, funding_cost, market_risk};
+use risk::buffer::{BufferParams, excursion, funding_cost, market_risk};
 use rust_decimal::Decimal;
 
 use super::Contribution;
@@ -71,6 +71,8 @@ pub(crate) struct Market {
     pub(super) stress: Stress,
     /// A question about the venue has no answer that counts.
     pub(crate) doubted: bool,
+    /// How long leaving or refilling was seen to take, minutes: counts where it is more than what is configured.
+    pub(crate) exit_minutes: u32,
     /// The newest bar behind the measure is too old.
     pub(crate) faded: bool,
     /// Under which time the market stands in its venue's `mark_times`.
@@ -162,7 +164,9 @@ impl Market {
 
     /// What statistics say of the funding to come and of the moves to expect; kept until something new is measured.
     pub(super) fn stress(&self, limits: &Limits) -> Stress {
-        let (measure, hours) = (self.measure.as_ref(), exit_hours(limits));
+        let buffer = self.buffer_params(limits);
+        // funding is settled on the hour: leaving within part of an hour may still pay one
+        let (measure, hours) = (self.measure.as_ref(), buffer.exit_minutes.div_ceil(60));
         let view = measure.map(|m| m.funding).filter(|f| f.mean.is_some() && f.phi.is_some() && f.sigma.is_some());
         let params = limits.funding_params();
         let cap = Ratio::new(FUNDING_CAP).unwrap_or(Ratio::ONE);
@@ -170,7 +174,6 @@ impl Market {
             let view = view?;
             Some([Side::Buy, Side::Sell].map(|side| funding_cost(&params, &view, side, hours, cap).bound_without_receipts))
         };
-        let buffer = limits.buffer_params();
         let sigma = self.volatility(buffer.sigma_unknown).0;
         let risk = market_risk(&buffer, Usd::whole(1), Some(sigma));
         let over = |hours: Decimal| excursion(risk, hours, buffer.alpha, buffer.tail).decimal();
@@ -181,6 +184,12 @@ impl Market {
             factor: unknown,
             runway: over(buffer.runway_min_hours.decimal()),
         }
+    }
+
+    /// The buffer's numbers, with the exit delay that was measured if that is longer.
+    pub(crate) fn buffer_params(&self, limits: &Limits) -> BufferParams {
+        let own = limits.buffer_params();
+        BufferParams { exit_minutes: own.exit_minutes.max(self.exit_minutes), ..own }
     }
 
     /// The annual volatility to reckon with, and whether it is measured: `unknown` at least, while it is not, or not of late.
@@ -247,9 +256,4 @@ impl Stress {
         let share = |value: Decimal| Ratio::new(value).unwrap_or(Ratio::scaled(1_000_000_000, 0));
         shape.set_cushions([share((*moves + paid.decimal()) * self.factor), share(self.runway)]);
     }
-}
-
-/// Funding is settled on the hour: leaving within part of an hour may still pay one.
-fn exit_hours(limits: &Limits) -> u32 {
-    limits.buffer_params().exit_minutes.div_ceil(60)
 }

@@ -120,15 +120,34 @@ fn an_own_drill_replaces_what_was_stated_unless_that_is_newer() {
     let mut venue = card(&[(Question::Exit, "drill=2024-08-15, took_min=4, expected_min=4", TODAY)]);
     let exit = |venue: &Scorecard| venue.trust(TODAY).marks.iter().find(|m| m.question == Question::Exit).and_then(|m| m.score);
     let stated = exit(&venue);
-    venue.drilled = Some(Drill { day: 19_990, took_min: 12, expected_min: 4 });
+    venue.drilled = Some(Drilled::Out(Drill { day: 19_990, took_min: 12, expected_min: 4 }));
     assert_eq!(exit(&venue), Some(Ratio::scaled(5, 1)), "the measured delay counts, though it is worse");
-    venue.drilled = Some(Drill { day: 19_940, took_min: 12, expected_min: 4 });
+    venue.drilled = Some(Drilled::Out(Drill { day: 19_940, took_min: 12, expected_min: 4 }));
     assert_eq!(exit(&venue), stated, "older than what is stated");
-    venue.drilled = Some(Drill { day: TODAY + 1, took_min: 1, expected_min: 4 });
+    venue.drilled = Some(Drilled::Out(Drill { day: TODAY + 1, took_min: 1, expected_min: 4 }));
     assert_eq!(exit(&venue), stated, "a drill of tomorrow is none");
     venue.answers.clear();
-    venue.drilled = Some(Drill { day: 19_990, took_min: 0, expected_min: 0 });
+    venue.drilled = Some(Drilled::Out(Drill { day: 19_990, took_min: 0, expected_min: 0 }));
     assert_eq!(exit(&venue), Some(Ratio::ONE));
+}
+
+#[test]
+fn a_drill_that_failed_scores_nothing_and_one_that_is_overdue_makes_the_answer_unknown() {
+    let mut venue = card(&[(Question::Exit, "drill=2024-09-25, took_min=4, expected_min=4", TODAY)]);
+    let said = day_number("2024-09-25").unwrap();
+    let exit = |venue: &Scorecard| venue.trust(TODAY).marks.into_iter().find(|m| m.question == Question::Exit).unwrap();
+    assert_eq!(exit(&venue).score, Some(Ratio::ONE));
+    venue.drilled = Some(Drilled::Failed { day: said + 1, why: "never paid".into() });
+    let mark = exit(&venue);
+    assert_eq!(mark.score, Some(Ratio::ZERO));
+    assert!(mark.why.contains("never paid"), "{}", mark.why);
+    venue.drilled = Some(Drilled::Overdue { day: said + 1 });
+    assert_eq!(exit(&venue).score, None, "overdue is unknown (I34)");
+    assert!(venue.trust(TODAY).unknown);
+    for old in [Drilled::Failed { day: said - 1, why: "never paid".into() }, Drilled::Overdue { day: said - 1 }] {
+        venue.drilled = Some(old);
+        assert_eq!(exit(&venue).score, Some(Ratio::ONE), "what is stated is newer");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use venue_connector::hyperliquid::{Market, Network, OrderRoute};
 use wire::hyperliquid::Address;
 
 use super::raw::{Raw, RawDaemon, RawHyperliquid, RawPaper, RawPaperChain, Scalar, Unknown};
+use super::treasury::{Around, TreasuryPart};
 use super::{RawParent, plan_to_spec, shown};
 
 /// How logs are written.
@@ -133,6 +134,8 @@ pub struct Checked {
     pub paper: PaperPart,
     /// The guard's limits.
     pub limits: Limits,
+    /// `[treasury]`; absent without the section.
+    pub treasury: Option<TreasuryPart>,
     /// Parents to submit on `--plan`.
     pub plan: Vec<RawParent>,
     /// Hash of all of the above but the places of files and the style of logs.
@@ -140,14 +143,14 @@ pub struct Checked {
 }
 
 /// Collects faults under a path.
-struct Faults(Vec<SpecFault>);
+pub(super) struct Faults(pub(super) Vec<SpecFault>);
 
 impl Faults {
-    fn add(&mut self, field: impl Into<String>, value: impl ToString, expected: impl Into<String>) {
+    pub(super) fn add(&mut self, field: impl Into<String>, value: impl ToString, expected: impl Into<String>) {
         self.0.push(SpecFault { field: field.into(), value: shown(&value.to_string()), expected: expected.into() });
     }
 
-    fn unknown(&mut self, path: &str, unknown: &Unknown) {
+    pub(super) fn unknown(&mut self, path: &str, unknown: &Unknown) {
         for key in unknown.keys() {
             let field = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             self.add(field, "(set)", "no such key; see config/default.toml for those that exist");
@@ -155,7 +158,7 @@ impl Faults {
     }
 
     /// `default` if it is absent; a fault and `default` if it makes no sense.
-    fn read<T>(
+    pub(super) fn read<T>(
         &mut self,
         path: &str,
         value: Option<&Scalar>,
@@ -172,7 +175,13 @@ impl Faults {
         }
     }
 
-    fn needed<T>(&mut self, path: &str, value: Option<&Scalar>, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+    pub(super) fn needed<T>(
+        &mut self,
+        path: &str,
+        value: Option<&Scalar>,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
         let parsed = value.and_then(|Scalar(text)| parse(text));
         if parsed.is_none() {
             self.add(path, value.map_or("(absent)", |s| &s.0), expected);
@@ -181,22 +190,22 @@ impl Faults {
     }
 }
 
-fn word<T: Copy>(choices: &'static [(&'static str, T)]) -> impl Fn(&str) -> Option<T> {
+pub(super) fn word<T: Copy>(choices: &'static [(&'static str, T)]) -> impl Fn(&str) -> Option<T> {
     move |text| choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice)
 }
 
-fn within<T: FromStr + PartialOrd + Copy>(low: T, high: T) -> impl Fn(&str) -> Option<T> {
+pub(super) fn within<T: FromStr + PartialOrd + Copy>(low: T, high: T) -> impl Fn(&str) -> Option<T> {
     move |text| text.parse().ok().filter(|n| (low..=high).contains(n))
 }
 
-fn duration(low: u64, high: u64) -> impl Fn(&str) -> Option<u64> {
+pub(super) fn duration(low: u64, high: u64) -> impl Fn(&str) -> Option<u64> {
     move |text| {
         let ms = humantime::parse_duration(text).ok().and_then(|d| u64::try_from(d.as_millis()).ok());
         ms.filter(|ms| (low..=high).contains(ms))
     }
 }
 
-const BOOL: &[(&str, bool)] = &[("true", true), ("false", false)];
+pub(super) const BOOL: &[(&str, bool)] = &[("true", true), ("false", false)];
 
 impl Checked {
     /// Checks `raw` on the UTC day `today`. Relative paths are relative to `base`, the folder of the file.
@@ -217,6 +226,10 @@ impl Checked {
                 None
             }
         };
+        let treasury = raw.treasury.as_ref().zip(venue.as_ref()).and_then(|(treasury, venue)| {
+            let around = Around { endpoint: &venue.endpoint, network: venue.network, base };
+            TreasuryPart::check(&mut faults, treasury, &around)
+        });
         if let (Some(limits), Some(venue)) = (&guard, &venue) {
             check_allowed(&mut faults, limits, &venue.markets);
         }
@@ -241,6 +254,7 @@ impl Checked {
                 markets: venue.markets,
                 paper,
                 limits,
+                treasury,
                 plan: raw.plan,
             }
             .sealed()),
@@ -273,6 +287,7 @@ impl Checked {
             "markets": self.markets.iter().map(market).collect::<Vec<_>>(),
             "limits": self.limits.text(),
             "plan": self.plan,
+            "treasury": self.treasury.as_ref().filter(|t| t.enabled).map(TreasuryPart::said),
         });
         self.hash = blake3::hash(text.to_string().as_bytes()).to_hex()[..32].to_owned();
         self
@@ -317,6 +332,10 @@ impl Checked {
         ));
         line(String::new());
         line(self.limits.describe());
+        match &self.treasury {
+            Some(treasury) => treasury.describe().into_iter().for_each(&mut line),
+            None => line("Treasury: off; no money moves by itself.".to_owned()),
+        }
         for (n, p) in self.plan.iter().enumerate() {
             let end = p.end.as_deref().unwrap_or("cancel");
             let (side, quantity, what) = (&p.side, &p.quantity, &p.instrument);

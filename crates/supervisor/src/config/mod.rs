@@ -8,6 +8,7 @@ mod parent;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod treasury;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use domain::SpecFault;
 pub use checked::{Checked, Endpoint, LogStyle, PaperMarket};
 pub use parent::plan_to_spec;
 pub use raw::RawParent;
+pub use treasury::TreasuryPart;
 
 use raw::Raw;
 

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use domain::SpecFault;
-use margin_guard::RawLimits;
+use margin_guard::{RawLimits, RawTreasury};
 use serde::de::{self, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::shown;
+use super::treasury::{OWN_KEYS, OWN_WALLET_KEYS};
 
 /// A string, a whole number or a truth value, as it was written. Floats are kept as text too and refused by the check: they
 /// would not survive being read and written.
@@ -87,6 +88,8 @@ pub struct Raw {
     pub paper: RawPaper,
     /// `[guard]`
     pub guard: RawLimits,
+    /// `[treasury]`
+    pub treasury: Option<RawTreasuryPart>,
     /// `[[plan]]`
     pub plan: Vec<RawParent>,
     /// Anything else.
@@ -106,6 +109,7 @@ impl Raw {
             venue: RawVenues { hyperliquid, unknown: unknown(venues) },
             paper: read_paper(take(&mut root, "paper"), &mut faults),
             guard: nested("guard", take(&mut root, "guard"), &mut faults),
+            treasury: root.remove("treasury").map(|v| read_treasury(v, &mut faults)),
             plan: plan.into_iter().enumerate().map(|(n, v)| section(&format!("plan[{n}]"), v, &mut faults)).collect(),
             unknown: unknown(root),
         };
@@ -117,6 +121,54 @@ fn read_paper(value: Value, faults: &mut Vec<SpecFault>) -> RawPaper {
     let mut keys = table("paper", value, faults);
     let chain = keys.remove("chain").map(|v| section("paper.chain", v, faults));
     RawPaper { chain, ..section("paper", Value::Object(keys), faults) }
+}
+
+/// What the judge of transfers checks is handed on as it stands; the rest is the daemon's.
+fn read_treasury(value: Value, faults: &mut Vec<SpecFault>) -> RawTreasuryPart {
+    const PATH: &str = "treasury";
+    let mut keys = table(PATH, value, faults);
+    let own = |keys: &mut Map<String, Value>, names: &[&str]| -> Map<String, Value> {
+        names.iter().filter_map(|name| keys.remove(*name).map(|value| ((*name).to_owned(), value))).collect()
+    };
+    let daemon = own(&mut keys, &OWN_KEYS);
+    let mut part = RawTreasuryPart {
+        keys: section(PATH, Value::Object(daemon), faults),
+        cctp: keys.remove("cctp").map(|v| section("treasury.cctp", v, faults)),
+        sweep: keys.remove("sweep").map(|v| section("treasury.sweep", v, faults)),
+        ..RawTreasuryPart::default()
+    };
+    for (name, route) in table("treasury.route", take(&mut keys, "route"), faults) {
+        let path = format!("treasury.route.{}", quoted(&name));
+        part.route.insert(name, section(&path, route, faults));
+    }
+    if let Some(wallet) = keys.remove("wallet") {
+        let mut wallet = table("treasury.wallet", wallet, faults);
+        let mut daemon = own(&mut wallet, &OWN_WALLET_KEYS);
+        let rpc = match daemon.remove("rpc") {
+            // from the environment or the command line a list comes as one text
+            Some(Value::String(text)) => text.split(',').map(|url| url.trim().to_owned()).collect(),
+            Some(other) => section_of_texts("treasury.wallet.rpc", other, faults),
+            None => Vec::new(),
+        };
+        part.wallet = Some(RawWalletPart { rpc, ..section("treasury.wallet", Value::Object(daemon), faults) });
+        keys.insert("wallet".to_owned(), Value::Object(wallet));
+    }
+    part.judged = nested(PATH, Value::Object(keys), faults);
+    part
+}
+
+/// A list of texts. What is none of it is not shown: it may hold a secret in the wrong place.
+fn section_of_texts(path: &str, value: Value, faults: &mut Vec<SpecFault>) -> Vec<String> {
+    let texts: Option<Vec<String>> =
+        value.as_array().and_then(|list| list.iter().map(|one| one.as_str().map(str::to_owned)).collect());
+    texts.unwrap_or_else(|| {
+        faults.push(SpecFault {
+            field: path.to_owned(),
+            value: "(not shown)".into(),
+            expected: "a list of texts in quotes".into(),
+        });
+        Vec::new()
+    })
 }
 
 fn read_hyperliquid(value: Value, faults: &mut Vec<SpecFault>) -> RawHyperliquid {
@@ -376,6 +428,115 @@ pub struct RawPaperChain {
     pub cctp_fee_usd: Option<Scalar>,
     /// From a burn's confirmations to the credit.
     pub cctp_credit_after: Option<Scalar>,
+    /// Anything else.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// `[treasury]`
+#[derive(Debug, Default)]
+pub struct RawTreasuryPart {
+    /// Keys of the section itself.
+    pub keys: RawTreasuryKeys,
+    /// The daemon's part of `[treasury.wallet]`.
+    pub wallet: Option<RawWalletPart>,
+    /// `[treasury.route.NAME]`
+    pub route: BTreeMap<String, RawRoutePart>,
+    /// `[treasury.cctp]`
+    pub cctp: Option<RawCctpPart>,
+    /// `[treasury.sweep]`
+    pub sweep: Option<RawSweepPart>,
+    /// What the judge of transfers checks: budgets, wallet, destinations.
+    pub judged: RawTreasury,
+}
+
+/// Keys of `[treasury]` itself that are the daemon's.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawTreasuryKeys {
+    /// Whether money moves by itself.
+    pub enabled: Option<Scalar>,
+    /// The file with the account's own key.
+    pub funds_key_file: Option<Scalar>,
+    /// Whether the spot balance is a source.
+    pub spot: Option<Scalar>,
+    /// What stays in it.
+    pub spot_reserve_usd: Option<Scalar>,
+    /// Whether isolated positions get margin.
+    pub isolated: Option<Scalar>,
+    /// What stays in each sub-account.
+    pub sub_account_reserve_usd: Option<Scalar>,
+    /// Cover that a top-up restores.
+    pub target: Option<Scalar>,
+    /// The same under every scenario.
+    pub target_shocked: Option<Scalar>,
+}
+
+/// The daemon's part of `[treasury.wallet]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawWalletPart {
+    /// The file with the wallet's key.
+    pub key_file: Option<Scalar>,
+    /// JSON-RPC endpoints.
+    #[serde(skip)]
+    pub rpc: Vec<String>,
+    /// Blocks on top.
+    pub confirmations: Option<Scalar>,
+    /// Until a replacement.
+    pub replace_after: Option<Scalar>,
+    /// Until the nonce is burnt.
+    pub give_up_after: Option<Scalar>,
+    /// How often the chain is looked at.
+    pub look_every: Option<Scalar>,
+    /// Tokens that stay.
+    pub reserve_usd: Option<Scalar>,
+    /// Coin that stays.
+    pub gas_reserve_ether: Option<Scalar>,
+}
+
+/// `[treasury.route.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawRoutePart {
+    /// From decision to credit.
+    pub delay: Option<Scalar>,
+    /// Fees and gas.
+    pub cost_usd: Option<Scalar>,
+    /// Anything else.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// `[treasury.cctp]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawCctpPart {
+    /// The contract that mints and forwards.
+    pub forwarder: Option<Scalar>,
+    /// CCTP's number of the destination.
+    pub domain: Option<Scalar>,
+    /// Finality of the burn.
+    pub finality: Option<Scalar>,
+    /// Most that Circle may keep.
+    pub fee_max_usd: Option<Scalar>,
+    /// How long an authorisation holds.
+    pub valid_for: Option<Scalar>,
+    /// Anything else.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// `[treasury.sweep]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawSweepPart {
+    /// Whether margin goes back.
+    pub enabled: Option<Scalar>,
+    /// Above which cover.
+    pub ceiling: Option<Scalar>,
+    /// How much at least.
+    pub least_usd: Option<Scalar>,
     /// Anything else.
     #[serde(flatten)]
     pub unknown: Unknown,

@@ -9,6 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod treasury;
+
 /// 2026-10-01.
 const TODAY: u32 = 20_727;
 

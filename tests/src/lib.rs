@@ -4,6 +4,7 @@
 //! Nothing here knows what the daemon decides. A wait always names what it waited for and ends by itself; a process that a test
 //! started dies with the value that holds it.
 
+pub mod anvil;
 mod daemon;
 pub mod http;
 mod process;
@@ -13,6 +14,7 @@ mod setup;
 mod skip;
 mod witness;
 
+pub use anvil::{Anvil, AnvilSpec};
 pub use daemon::{Daemon, PaperProc, daemon_binary};
 pub use process::{Proc, WaitError};
 pub use rig::{Rig, Want};

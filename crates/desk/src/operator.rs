@@ -25,6 +25,8 @@ impl Desk {
             Command::Rearm { reason } => self.rearm(now, reason, out).map(|()| CommandReply::Done),
             Command::Unfreeze { instrument, reason } => self.unfreeze(now, *instrument, reason, out).map(|()| CommandReply::Done),
             Command::Drill { path, .. } => Err(vec![fault("path", path, "a path of [treasury.drill], and none is configured")]),
+            Command::CloseTransfer { id, reason } => self.close_transfer(now, *id, reason, out).map(|()| CommandReply::Done),
+            Command::AcceptWallet { reason } => self.accept_wallet(now, reason, out).map(|()| CommandReply::Done),
         };
         out.push(Effect::Reply(asker, answer.unwrap_or_else(CommandReply::Refused)));
     }
@@ -79,6 +81,7 @@ impl Desk {
         })?;
         self.begin(&spec, now, &arrival).map_err(|e| match e {
             BootError::Parent { faults, .. } => faults,
+            BootError::Treasury(ledger) => vec![fault("treasury", "journal", ledger.to_string())],
             BootError::NoRules { instrument, .. } => vec![fault("instrument", instrument, "a market whose rules are known")],
         })?;
         let id = spec.id;

@@ -173,6 +173,7 @@ impl Desk {
             | Entry::Treasury { .. }
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
+            | Entry::TreasuryDecided(_)
             | Entry::WalletAccepted { .. }
             | Entry::Drill { .. }
             | Entry::Reconciled { .. } => {}

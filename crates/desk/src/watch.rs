@@ -59,6 +59,7 @@ impl Desk {
         self.measure(now, out);
         self.draw_profit(now, out);
         self.assess(now, out);
+        self.keep_account(now, out);
         self.deleverage(now, out);
     }
 

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{DrillId, DrillPath, ParentChange, ParentId, ParentSpec, SpecFault, StopLevel};
+use crate::{DrillId, DrillPath, ParentChange, ParentId, ParentSpec, SpecFault, StopLevel, TransferId};
 
 /// What an operator may ask of the desk. Each is answered with a [`CommandReply`] and recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,19 @@ pub enum Command {
         path: DrillPath,
         /// Whether the operator's own signer is at hand for as long as it takes.
         signer: bool,
+    },
+    /// Write a transfer off whose fate cannot be found out: what it moved counts as spent, and its wallet is frozen while its nonce
+    /// was open.
+    CloseTransfer {
+        /// Which.
+        id: TransferId,
+        /// In whose words. Must not be empty.
+        reason: String,
+    },
+    /// Accept what was done with the wallet beside us; its next nonce is taken from the chain (F83, F84).
+    AcceptWallet {
+        /// In whose words. Must not be empty.
+        reason: String,
     },
 }
 

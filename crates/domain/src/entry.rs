@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Arrival, Basis, Child, ClientKey, DrillEvent, DrillId, Epoch, EvmAddress, Fill, FundingPayment, Instrument, InstrumentId,
     Intent, JournalTag, LevelChange, Lost, Lots, Measure, OrderOutcome, ParentChange, ParentId, ParentOutcome, ParentSpec,
-    ProfitMark, Reject, Seed, Stamp, TransferEvent, TransferId, VenueOrderId,
+    ProfitMark, Reject, Seed, Stamp, TransferEvent, TransferId, TreasuryDecision, VenueOrderId,
 };
 
 /// How far the daemon is stopped. Rises at once, falls only by `plimsoll rearm`.
@@ -203,6 +203,8 @@ pub enum Entry {
         /// The refusal in words, with its numbers.
         why: String,
     },
+    /// The treasury's decision about an account changed.
+    TreasuryDecided(TreasuryDecision),
     /// The operator accepts what was done with a wallet beside us; its next nonce is taken from the chain (F83, F84).
     WalletAccepted {
         /// Which chain.

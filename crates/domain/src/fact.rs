@@ -3,8 +3,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Bar, Book, ClientKey, Command, Fill, FundingPayment, FundingRate, Instrument, InstrumentId, Lots, MarketTrade, Marks,
-    OrderReport, SendOutcome, Span, Stamp, TransferEvent, TransferId, Usd, Venue, WalletView,
+    Bar, Book, ClientKey, Command, DepositSeen, Fill, FundingPayment, FundingRate, IdleBalance, Instrument, InstrumentId, Lots,
+    MarketTrade, Marks, OrderReport, SendOutcome, Span, Stamp, TransferEvent, TransferId, Usd, UsdcRoads, Venue, WalletView,
 };
 
 /// Which stream of a venue.
@@ -163,6 +163,12 @@ pub enum Fact {
     Wallet(Box<WalletView>),
     /// A wallet's endpoints disagree, are stale or do not answer: nothing is known of it until they do again.
     WalletDoubt(String),
+    /// What lies idle in one place of a venue.
+    Idle(IdleBalance),
+    /// By which roads a venue takes and pays USDC.
+    Roads(UsdcRoads),
+    /// Deposits that a venue credited to the account, oldest first. They may overlap with what was told before.
+    Deposits(Venue, Arc<[DepositSeen]>),
     /// An operator command; the number pairs the reply with the asker.
     Command(u64, Command),
     /// Nothing happened, but time passed.

@@ -6,6 +6,7 @@
 
 pub mod cases;
 mod chance;
+mod collateral;
 mod command;
 mod drill;
 mod entry;
@@ -22,6 +23,7 @@ mod time;
 mod transfer;
 
 pub use chance::{Prng, Seed};
+pub use collateral::{Cascade, DepositSeen, IdleBalance, IdlePlace, TreasuryAction, TreasuryDecision, UsdcRoad, UsdcRoads};
 pub use command::{Command, CommandReply};
 pub use drill::{BadPath, DrillCause, DrillEvent, DrillId, DrillOutcome, DrillPath, DrillReceipt, Hop, HopReceipt};
 pub use entry::{Entry, Receipt, Stamped, StopLevel, WriteAhead};

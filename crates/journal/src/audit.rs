@@ -324,6 +324,7 @@ impl Auditor {
             | Entry::Treasury { .. }
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
+            | Entry::TreasuryDecided(_)
             | Entry::WalletAccepted { .. }
             | Entry::Drill { .. }
             | Entry::Opening { .. }

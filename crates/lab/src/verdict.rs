@@ -79,6 +79,7 @@ impl World {
                 | Entry::Treasury { .. }
                 | Entry::Transfer { .. }
                 | Entry::TransferRefused { .. }
+                | Entry::TreasuryDecided(_)
                 | Entry::WalletAccepted { .. }
                 | Entry::Drill { .. }
                 | Entry::Reconciled { .. } => {}

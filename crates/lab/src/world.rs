@@ -399,6 +399,7 @@ impl World {
             reconcile_every: Span::secs(15),
             foreign: ForeignPolicy::Freeze,
             unknown_max: 3,
+            treasury: None,
         };
         let tenure = Tenure {
             epoch: Epoch(self.epoch),
@@ -739,7 +740,7 @@ impl World {
                 Effect::Reply(asker, reply) => {
                     self.replies.insert(asker, reply);
                 }
-                Effect::Alert(_) => {}
+                Effect::Alert(_) | Effect::Transfer(_) | Effect::ForgetTransfer(_) | Effect::ReadCollateral(_) => {}
             }
         }
         if !cleared.is_empty() && self.bad_luck(self.spec.faults.crashes / 4) {

@@ -260,6 +260,7 @@ fn every_prefix_boots(world: &World) -> Result<(), String> {
             reconcile_every: Span::secs(15),
             foreign: ForeignPolicy::Freeze,
             unknown_max: 3,
+            treasury: None,
         };
         let tenure = Tenure { epoch: Epoch(9_999), tag: World::TAG, seed: Seed(1), binary: String::new(), config: String::new() };
         let mut out = Vec::new();

@@ -274,6 +274,7 @@ fn boot_desk(
         reconcile_every: config.reconcile_every,
         foreign: config.foreign,
         unknown_max: config.unknown_max,
+        treasury: None,
     };
     let tenure = Tenure {
         epoch: opened.epoch,

@@ -364,6 +364,8 @@ impl Loop {
                 Effect::CancelAll(venue) => self.sweep_venue(venue),
                 Effect::Pull { venue, keys, fills_since_ms } => self.pull(venue, keys, fills_since_ms),
                 Effect::Burn { venue, nonce } => self.burn(venue, nonce),
+                // no plan is configured, so the desk asks for none of these
+                Effect::Transfer(_) | Effect::ForgetTransfer(_) | Effect::ReadCollateral(_) => {}
                 Effect::Reply(asker, reply) => {
                     if let Some(to) = self.askers.remove(&asker) {
                         group.replies.push((to, reply));

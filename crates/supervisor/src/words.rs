@@ -52,6 +52,7 @@ pub fn note(stamped: &Stamped, books: &Books) {
         | Entry::Treasury { .. }
         | Entry::Transfer { .. }
         | Entry::TransferRefused { .. }
+        | Entry::TreasuryDecided(_)
         | Entry::WalletAccepted { .. }
         | Entry::Drill { .. }
         | Entry::Acked { .. }

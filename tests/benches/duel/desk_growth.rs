@@ -97,6 +97,7 @@ impl Bench {
             reconcile_every: Span::secs(15),
             foreign: ForeignPolicy::Freeze,
             unknown_max: 3,
+            treasury: None,
         };
         let tenure = Tenure { epoch: Epoch(1), tag: JournalTag(1), seed: Seed(7), binary: "bench".into(), config: String::new() };
         let now = Stamp { mono: 1_000_000_000, wall_ms: 1_700_000_000_000 };
@@ -190,6 +191,7 @@ impl Bench {
                     Effect::Reply(_, domain::CommandReply::Refused(faults)) => panic!("refused: {faults:?}"),
                     Effect::Alert(alert) => panic!("{alert}"),
                     Effect::Record(_) | Effect::Cancel(_) | Effect::CancelAll(_) | Effect::Burn { .. } | Effect::Reply(..) => {}
+                    Effect::Transfer(_) | Effect::ForgetTransfer(_) | Effect::ReadCollateral(_) => {}
                 }
             }
             if !pulled {

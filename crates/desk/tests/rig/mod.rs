@@ -62,6 +62,7 @@ fn config() -> DeskConfig {
         reconcile_every: Span::secs(15),
         foreign: ForeignPolicy::Freeze,
         unknown_max: 3,
+        treasury: None,
     }
 }
 
@@ -180,6 +181,7 @@ impl Rig {
                 Effect::Burn { nonce, .. } => self.burns.push(nonce),
                 Effect::Reply(_, reply) => self.replies.push(reply),
                 Effect::Alert(alert) => self.alerts.push(alert.to_string()),
+                Effect::Transfer(_) | Effect::ForgetTransfer(_) | Effect::ReadCollateral(_) => {}
             }
         }
     }

@@ -249,6 +249,7 @@ impl ReportBuilder {
             | Entry::Treasury { .. }
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
+            | Entry::TreasuryDecided(_)
             | Entry::WalletAccepted { .. }
             | Entry::Drill { .. }
             | Entry::Reconciled { .. } => {}

@@ -1,0 +1,209 @@
+//! What an operator sees of the treasury. Reading it changes nothing.
+
+use domain::{
+    Cascade, DepositSeen, EvmAddress, IdlePlace, Route, Span, Stamp, Transfer, TransferId, TreasuryAction, Usd, UsdcRoads, Venue,
+    Wei,
+};
+use margin_guard::{Budgets, DestinationKind};
+use serde::Serialize;
+
+use super::{RefusedTransfer, Treasurer};
+use crate::Desk;
+
+/// Ended transfers that are shown.
+const ENDED_SHOWN: usize = 20;
+
+/// The wallet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WalletLine {
+    /// Its chain.
+    pub chain_id: u64,
+    /// Its address.
+    pub address: EvmAddress,
+    /// What it has of the token; absent while it is not known.
+    pub balance: Option<Usd>,
+    /// What it has for gas.
+    pub gas: Option<Wei>,
+    /// Its next nonce.
+    pub nonce: Option<u64>,
+    /// Price of one unit of gas.
+    pub base_fee: Option<Wei>,
+    /// How long ago that was read, seconds.
+    pub age_s: Option<u64>,
+    /// Why nothing can be sent from it now; absent if it can.
+    pub doubt: Option<String>,
+}
+
+/// A place that collateral can be taken from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceLine {
+    /// Its name: `spot`, `sub-account`, `master`, `isolated margin`, `wallet`.
+    pub name: String,
+    /// What lies there, as last read.
+    pub balance: Option<Usd>,
+    /// Stays there.
+    pub floor: Usd,
+    /// How long ago it was read, seconds.
+    pub age_s: Option<u64>,
+    /// Why it is not taken from; absent if it can be.
+    pub skipped: Option<String>,
+}
+
+/// Where money may go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DestinationLine {
+    /// The operator's name of it.
+    pub name: String,
+    /// For which way.
+    pub kind: DestinationKind,
+    /// Its address.
+    pub address: EvmAddress,
+}
+
+/// A transfer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TransferLine {
+    /// Which.
+    pub id: TransferId,
+    /// By which way.
+    pub route: Route,
+    /// How much left, or is to leave.
+    pub amount: Usd,
+    /// Where it is: `intended`, `signed`, `sent`, `included`, `confirmed`, `landed`, `ended`.
+    pub state: &'static str,
+    /// All that is known of it.
+    pub transfer: Transfer,
+}
+
+/// The treasury.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TreasuryView {
+    /// When.
+    pub at: Stamp,
+    /// Whose account.
+    pub venue: Venue,
+    /// Its address.
+    pub account: EvmAddress,
+    /// Equity at the venue, as the guard reckons it.
+    pub equity: Option<Usd>,
+    /// What may be withdrawn from it, in the venue's words.
+    pub withdrawable: Option<Usd>,
+    /// The wallet, if one is configured.
+    pub wallet: Option<WalletLine>,
+    /// Every source, in the order in which it is taken from.
+    pub sources: Vec<SourceLine>,
+    /// Money that has left its source and is not credited.
+    pub in_flight: Usd,
+    /// By which roads the venue takes and pays USDC.
+    pub roads: Option<UsdcRoads>,
+    /// Budgets, spent and left.
+    pub budgets: Budgets,
+    /// Where money may go.
+    pub destinations: Vec<DestinationLine>,
+    /// What is done.
+    pub action: TreasuryAction,
+    /// Why, with the newest numbers.
+    pub why: String,
+    /// The amount of the next step, if there is one.
+    pub amount: Option<Usd>,
+    /// Since when that is done.
+    pub since: Option<Stamp>,
+    /// The run of top-ups at work.
+    pub cascade: Option<Cascade>,
+    /// Transfers under way, oldest first.
+    pub open: Vec<TransferLine>,
+    /// The latest that are over, newest first.
+    pub ended: Vec<TransferLine>,
+    /// The latest refusals, oldest first.
+    pub refusals: Vec<RefusedTransfer>,
+    /// Deposits that look like a second credit (F91).
+    pub surplus: Vec<DepositSeen>,
+    /// Why no money is moved at all: the ledger is broken.
+    pub broken: Option<String>,
+}
+
+pub(super) fn place_name(place: IdlePlace) -> String {
+    match place {
+        IdlePlace::Spot => "spot".into(),
+        IdlePlace::SubAccount(address) => format!("sub-account {address}"),
+        IdlePlace::Master => "master".into(),
+    }
+}
+
+fn seconds(span: Span) -> u64 {
+    span.as_millis() / 1_000
+}
+
+fn line(transfer: &Transfer) -> TransferLine {
+    let intent = &transfer.intent;
+    TransferLine {
+        id: intent.id,
+        route: intent.route.clone(),
+        amount: intent.amount,
+        state: transfer.state.name(),
+        transfer: transfer.clone(),
+    }
+}
+
+impl Treasurer {
+    fn wallet_line(&self, now: Stamp) -> Option<WalletLine> {
+        let limits = self.plan.limits.wallet()?;
+        let view = self.judge.wallet(now);
+        let doubt =
+            view.as_ref().err().map(ToString::to_string).or_else(|| self.judge.next_nonce(now).err().map(|e| e.to_string()));
+        let view = view.ok();
+        Some(WalletLine {
+            chain_id: limits.chain_id,
+            address: limits.address,
+            balance: view.map(|v| v.balance),
+            gas: view.map(|v| v.gas),
+            nonce: view.map(|v| v.nonce),
+            base_fee: view.map(|v| v.base_fee),
+            age_s: view.map(|v| seconds(now.since(v.at))),
+            doubt,
+        })
+    }
+}
+
+impl Desk {
+    /// Everything an operator may want to see of the treasury; `None` if none is configured.
+    #[must_use]
+    pub fn treasury(&self, now: Stamp) -> Option<TreasuryView> {
+        let treasurer = self.treasurer.as_ref()?;
+        let (plan, judge) = (&treasurer.plan, &treasurer.judge);
+        let load = self.guard.load_line(now).into_iter().find(|line| line.venue == plan.venue);
+        let state = self.venues.iter().find(|v| v.venue == plan.venue);
+        let open: Vec<TransferLine> = judge.transfers().filter(|t| t.open()).map(line).collect();
+        let left = |t: &&TransferLine| t.transfer.credited.is_none() && t.state != "intended";
+        let ended: Vec<&Transfer> = judge.transfers().filter(|t| !t.open()).collect();
+        let latest = treasurer.latest.as_ref();
+        Some(TreasuryView {
+            at: now,
+            venue: plan.venue,
+            account: plan.account,
+            equity: load.and_then(|line| line.equity),
+            withdrawable: state.and_then(|s| s.view.as_ref()).map(|view| view.withdrawable),
+            wallet: treasurer.wallet_line(now),
+            sources: Vec::new(),
+            in_flight: open.iter().filter(left).map(|t| t.amount).sum(),
+            roads: treasurer.roads,
+            budgets: judge.budgets(now),
+            destinations: plan
+                .limits
+                .destinations()
+                .iter()
+                .map(|(name, d)| DestinationLine { name: name.clone(), kind: d.kind, address: d.address })
+                .collect(),
+            action: latest.map_or(treasurer.decision.action, |d| d.action),
+            why: latest.map_or_else(|| treasurer.decision.why.clone(), |d| d.why.clone()),
+            amount: latest.and_then(|d| d.amount),
+            since: treasurer.decided,
+            cascade: treasurer.cascade,
+            ended: ended.into_iter().rev().take(ENDED_SHOWN).map(line).collect(),
+            open,
+            refusals: treasurer.refusals.iter().cloned().collect(),
+            surplus: treasurer.surplus.iter().copied().collect(),
+            broken: treasurer.broken.clone(),
+        })
+    }
+}

@@ -35,7 +35,10 @@ fn entries(rig: &Rig, kind: &str) -> Vec<Value> {
 }
 
 /// An account loaded far beyond what the defaults allow, so that a fall of a tenth costs most of it.
-const DEEP: [&str; 8] = [
+///
+/// Normal moves are taken tenfold, so that the runway of such an account is minutes whatever volatility its venue's past happens to
+/// have, and a reduction takes the shortest horizon there is. The buffer that this would ask of new orders is for a minute.
+const DEEP: [&str; 11] = [
     "guard.leverage_max=12",
     "guard.sizing.tier=high",
     "guard.sizing.tier_leverage=10",
@@ -44,6 +47,9 @@ const DEEP: [&str; 8] = [
     "guard.liquidation.distance_min=0.02",
     "guard.parent_notional_max_usd=200000",
     "guard.order_notional_max_usd=200000",
+    "guard.buffer.tail=10",
+    "guard.buffer.exit_minutes=1",
+    "guard.buffer.runway_hours_min=0",
 ];
 
 const MILD: &str =

@@ -11,11 +11,18 @@ use crate::{tidy, tools};
 pub type Step = fn(&Ctx) -> Result<String>;
 
 /// In the order in which `ci` runs them.
-pub const STEPS: &[(&str, Step)] = &[("fmt", fmt), ("tidy", tidy), ("clippy", clippy), ("deny", deny), ("docs", docs)];
+pub const STEPS: &[(&str, Step)] =
+    &[("fmt", fmt), ("fetch", fetch), ("tidy", tidy), ("clippy", clippy), ("deny", deny), ("docs", docs)];
 
 fn fmt(ctx: &Ctx) -> Result<String> {
     shell::run("fmt", ctx.cargo().args(["fmt", "--all", "--check"]))?;
     Ok("formatted".into())
+}
+
+/// All crates of the lock file, of every platform, since cargo-deny looks at all of them. Nothing after it asks the registry.
+fn fetch(ctx: &Ctx) -> Result<String> {
+    shell::downloading("the crates of Cargo.lock", || shell::run("fetch", ctx.cargo().args(["fetch", "--locked"])))?;
+    Ok("fetched".into())
 }
 
 fn clippy(ctx: &Ctx) -> Result<String> {
@@ -58,8 +65,7 @@ pub fn deny(ctx: &Ctx) -> Result<String> {
     // The stamp holds the snapshot's size: a newer snapshot, or a clone fetched online, is replaced.
     let stamp = home.join("snapshot");
     let wanted = fs::metadata(&snapshot).context("xtask/advisory-db.tgz is missing")?.len().to_string();
-    // It looks at the crates of every platform; a build here has fetched only its own.
-    shell::run("fetch", ctx.cargo().args(["fetch", "--locked"]))?;
+    fetch(ctx)?;
     let mut command = ctx.program(tools::cargo_deny(ctx)?);
     if online {
         if stamp.exists() {

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -55,6 +56,25 @@ fn flag(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
 }
 
+/// Between the two tries of a download: longer than a connection that is cut or a mirror that restarts.
+const PAUSE: Duration = Duration::from_secs(20);
+
+/// Does something that downloads once more if it fails: of all that CI does, only the network fails by chance. The tools try each
+/// file several times themselves; this covers a registry that is away for some seconds.
+pub fn downloading<T>(what: &str, attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    tried_twice(what, PAUSE, attempt)
+}
+
+fn tried_twice<T>(what: &str, pause: Duration, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let error = match attempt() {
+        Ok(done) => return Ok(done),
+        Err(error) => error,
+    };
+    println!("    {what}: {error:#}; once more in {} s", pause.as_secs());
+    thread::sleep(pause);
+    attempt().with_context(|| format!("{what} failed twice: is the network there?"))
+}
+
 /// Prints the command, runs it with our own input and output, and fails with its exit status.
 pub fn run(step: &str, command: &mut Command) -> Result<()> {
     println!("==> {step}: {}", printed(command));
@@ -86,4 +106,25 @@ fn printed(command: &Command) -> String {
         text.push_str(&arg.to_string_lossy());
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_is_tried_twice_and_no_more() {
+        for (failures, expected) in [(0, Ok(1)), (1, Ok(2)), (2, Err("get it failed twice: is the network there?: cut 2"))] {
+            let mut tries = 0;
+            let done = tried_twice("get it", Duration::ZERO, || {
+                tries += 1;
+                if tries <= failures {
+                    bail!("cut {tries}")
+                }
+                Ok(tries)
+            });
+            assert_eq!(done.map_err(|error| format!("{error:#}")), expected.map_err(str::to_owned), "{failures} failures");
+            assert!(tries <= 2);
+        }
+    }
 }

@@ -141,7 +141,7 @@ fn python(ctx: &Ctx) -> Result<PathBuf> {
     shell::capture(ctx.program(base).args(["-m", "venv"]).arg(&home))?;
     let mut pip = ctx.program(&interpreter);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r"]).arg(&locked);
-    shell::capture(&mut pip)?;
+    shell::downloading("the Python clients", || shell::capture(&mut pip))?;
     stamp(&home, &[&locked])?;
     Ok(interpreter)
 }
@@ -176,7 +176,9 @@ fn node(ctx: &Ctx) -> Result<PathBuf> {
     for (name, path) in files.iter().zip(&sources) {
         fs::copy(path, home.join(name))?;
     }
-    shell::capture(ctx.program("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&home))?;
+    let mut npm = ctx.program("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&home);
+    shell::downloading("the Node clients", || shell::capture(&mut npm))?;
     stamp(&home, &sources)?;
     Ok(home)
 }
@@ -187,12 +189,12 @@ fn apt(ctx: &Ctx, packages: &[&str]) -> Result<()> {
     if !(ctx.ci && root) {
         return Ok(());
     }
-    shell::run("apt", ctx.program("apt-get").args(["update", "-q"]))?;
     let mut install = ctx.program("apt-get");
-    shell::run(
-        "apt",
-        install.args(["install", "-q", "-y", "--no-install-recommends"]).args(packages).env("DEBIAN_FRONTEND", "noninteractive"),
-    )
+    install.args(["install", "-q", "-y", "--no-install-recommends"]).args(packages).env("DEBIAN_FRONTEND", "noninteractive");
+    shell::downloading(&packages.join(" "), || {
+        shell::run("apt", ctx.program("apt-get").args(["update", "-q"]))?;
+        shell::run("apt", &mut install)
+    })
 }
 
 /// A folder is up to date if the lock files it was made from are unchanged.

@@ -51,6 +51,6 @@ fn install(ctx: &Ctx, tool: &Tool) -> Result<PathBuf> {
     let mut command = ctx.cargo();
     // Built outside our own target directory, and without our lints in the way.
     command.args(["install", "--locked", &pinned, "--root"]).arg(&home).env("CARGO_TARGET_DIR", home.join("build"));
-    shell::run("install", &mut command)?;
+    shell::downloading(tool.name, || shell::run("install", &mut command))?;
     Ok(home.join("bin").join(tool.name))
 }

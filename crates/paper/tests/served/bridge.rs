@@ -25,6 +25,8 @@ struct Log {
 #[derive(Debug, Default)]
 struct Inner {
     height: u64,
+    /// How often its height was read.
+    looks: u64,
     logs: Vec<Log>,
     raws: Vec<String>,
     /// Raw transactions that are taken without an answer.
@@ -87,7 +89,10 @@ async fn answer(State(chain): State<Chain>, Json(request): Json<Value>) -> Json<
     let mut inner = chain.lock();
     let params = &request["params"];
     let result = match request["method"].as_str().expect("a method") {
-        "eth_blockNumber" => json!(format!("0x{:x}", inner.height)),
+        "eth_blockNumber" => {
+            inner.looks += 1;
+            json!(format!("0x{:x}", inner.height))
+        }
         "eth_chainId" => json!("0x7a69"),
         "eth_gasPrice" => json!("0x3b9aca00"),
         "eth_getTransactionCount" => {
@@ -132,8 +137,13 @@ async fn answer(State(chain): State<Chain>, Json(request): Json<Value>) -> Json<
 async fn venue_on(chain: &Chain, spec: ChainSpec) -> Venue {
     assert_eq!(chain.bridge, key(0xb1).address());
     let venue = Venue::start(PaperSpec { chain: Some(spec), ..still() }).await;
-    // it looks once before anything happens: what came earlier is not its business
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // it looks once before anything happens: what came earlier is not its business. A second look has seen the first one's answer
+    let looked = async {
+        while chain.lock().looks < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looked).await.expect("it looks at its chain");
     venue
 }
 
@@ -194,7 +204,7 @@ async fn f91_credits_come_late_never_or_twice() {
     order(FaultOrder::new(Fault::CreditTwice).times(1)).await;
     chain.transfer(2, venue.address(), 20_000_000);
     until(&venue, "the second", |b| b.credited == 2).await;
-    order(FaultOrder::new(Fault::CreditLate).times(1).delay_ms(900)).await;
+    order(FaultOrder::new(Fault::CreditLate).times(1).delay_ms(2_000)).await;
     chain.transfer(3, venue.address(), 40_000_000);
     until(&venue, "the third", |b| b.arrived == 3).await;
     assert_eq!(withdrawable(&venue).await - before, dec("40"));

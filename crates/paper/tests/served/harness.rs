@@ -28,6 +28,16 @@ pub fn now_ms() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis()).expect("fits")
 }
 
+/// Waits, if need be, until the hour cannot turn within [`PATIENCE`]: on the full hour the venue settles funding by itself, and
+/// a test that counts settlements would count one more.
+pub async fn clear_of_the_hour() {
+    const HOUR_MS: u64 = 3_600_000;
+    let left = Duration::from_millis(HOUR_MS - now_ms() % HOUR_MS);
+    if left < PATIENCE {
+        tokio::time::sleep(left + Duration::from_millis(100)).await;
+    }
+}
+
 pub fn key(n: u8) -> Key {
     Key::from_hex(&format!("{n:02x}").repeat(32)).expect("a valid key")
 }

@@ -7,7 +7,7 @@ use plimsoll_paper::{Fault, FaultOrder, History, PaperSpec};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::harness::{Venue, dec, now_ms, still};
+use crate::harness::{PATIENCE, Venue, clear_of_the_hour, dec, now_ms, still};
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -35,18 +35,21 @@ fn decimal(value: &Value) -> Decimal {
 async fn f38_a_market_falls_over_time_and_stays_there() {
     let venue = Venue::with_book().await;
     let before = prices(&venue).await;
-    push(&venue, MarketPush { shift_bps: Some(-1_000), over_ms: 400, ..btc() }).await;
+    push(&venue, MarketPush { shift_bps: Some(-1_000), over_ms: 1_000, ..btc() }).await;
     let target: Vec<Decimal> = before.iter().map(|px| px * dec("0.9")).collect();
     let near = |now: &[Decimal; 3]| now.iter().zip(&target).all(|(px, to)| (px - to).abs() <= dec("15"));
     let mut seen_between = false;
-    for _ in 0..200 {
-        let now = prices(&venue).await;
-        if near(&now) {
-            break;
+    let falls = async {
+        loop {
+            let now = prices(&venue).await;
+            if near(&now) {
+                break;
+            }
+            seen_between |= now[2] < before[2] && now[2] > target[2] + dec("100");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        seen_between |= now[2] < before[2] && now[2] > target[2] + dec("100");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    };
+    tokio::time::timeout(PATIENCE, falls).await.expect("mark, oracle and mid arrive");
     assert!(seen_between, "it falls, it does not jump");
     venue.book(&[("60000", "1")], &[("60010", "1")]).await;
     // the mark is an average that is worked out every three seconds
@@ -68,6 +71,7 @@ async fn f37_the_oracle_stays_behind_while_the_market_moves() {
 
 #[tokio::test]
 async fn f34_funding_set_settled_and_rewritten() {
+    clear_of_the_hour().await;
     let venue = Venue::with_book().await;
     venue.place(true, "60010", "0.5", "Ioc").await;
     let rows =

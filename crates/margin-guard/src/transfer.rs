@@ -9,8 +9,8 @@ mod tests;
 use std::collections::BTreeMap;
 
 use domain::{
-    Attempt, AttemptKind, BadStep, Entry, Epoch, EvmAddress, Route, Span, Stamp, StopLevel, Transfer, TransferEvent, TransferId,
-    TransferIntent, TransferOutcome, TransferState, Usd, WalletView, Wei,
+    Attempt, AttemptKind, BadStep, ChainLeg, Entry, Epoch, EvmAddress, Route, Span, Stamp, StopLevel, Transfer, TransferEvent,
+    TransferId, TransferIntent, TransferOutcome, TransferState, Usd, WalletView, Wei,
 };
 
 pub use limits::{Destination, DestinationKind, RawDestination, RawTreasury, RawWallet, TreasuryLimits, WalletLimits};
@@ -109,6 +109,9 @@ pub struct Treasury {
     recorded: Option<TreasuryLimits>,
     /// Since when each destination is listed, and how long it had to wait by the stricter of the limits before and after.
     listed: BTreeMap<(DestinationKind, EvmAddress), (Stamp, Span)>,
+    /// The longest delay of earlier limits that still counts for new entries, and until when: one that is lowered holds for as long
+    /// as it was.
+    lowered: Option<(Span, Stamp)>,
     transfers: BTreeMap<TransferId, Transfer>,
     newest: TransferId,
     nonces: BTreeMap<(u64, EvmAddress), Nonces>,
@@ -126,6 +129,7 @@ impl Treasury {
             limits,
             recorded: None,
             listed: BTreeMap::new(),
+            lowered: None,
             transfers: BTreeMap::new(),
             newest: TransferId(0),
             nonces: BTreeMap::new(),
@@ -170,11 +174,23 @@ impl Treasury {
         let raw: RawTreasury = serde_json::from_str(text).map_err(|e| TreasuryFault::Limits(e.to_string()))?;
         let limits = TreasuryLimits::check(&raw)
             .map_err(|faults| TreasuryFault::Limits(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
-        let stricter = self.recorded.as_ref().map_or(limits.delay, |before| before.delay.max(limits.delay));
-        let before = std::mem::take(&mut self.listed);
+        let before = self.recorded.as_ref();
+        let held = [before.map(|was| (was.delay, at + was.delay)), self.lowered.filter(|(_, until)| *until > at)];
+        self.lowered = held.into_iter().flatten().filter(|(delay, _)| *delay > limits.delay).max();
+        let delay = self.lowered.map_or(limits.delay, |(delay, _)| delay);
+        // the same address on another chain, or for another token, is another place
+        let moved = |kind: DestinationKind| match kind {
+            DestinationKind::Bridge | DestinationKind::Cctp => {
+                let coin = |of: &TreasuryLimits| of.wallet.map(|wallet| (wallet.chain_id, wallet.token));
+                before.is_some_and(|was| coin(was) != coin(&limits))
+            }
+            DestinationKind::SubAccount | DestinationKind::Withdrawal => false,
+        };
+        let known = std::mem::take(&mut self.listed);
         for destination in limits.destination.values() {
             let key = (destination.kind, destination.address);
-            self.listed.insert(key, before.get(&key).copied().unwrap_or((at, stricter)));
+            let since = known.get(&key).filter(|_| !moved(destination.kind));
+            self.listed.insert(key, since.copied().unwrap_or((at, delay)));
         }
         self.recorded = Some(limits);
         Ok(())
@@ -238,7 +254,7 @@ impl Treasury {
     }
 
     fn forget(&mut self, now: Stamp) {
-        let old = |t: &Transfer| !t.open() && now.since(t.at) > WEEK;
+        let old = |t: &Transfer| !t.open() && now.since(t.since) > WEEK;
         while self.transfers.len() > KEPT {
             let Some(id) = self.transfers.values().find(|t| old(t)).map(|t| t.intent.id) else { return };
             self.transfers.remove(&id);
@@ -323,15 +339,22 @@ impl Treasury {
         }
     }
 
-    /// All budgets.
+    /// All budgets. A transfer counts while it is open and for the length of the window from its end on: its money moved at some
+    /// moment in between, so whatever the chain shows within one window was within the budget when it was decided.
     #[must_use]
     pub fn budgets(&self, now: Stamp) -> Budgets {
+        self.budgets_but(now, self.next_id())
+    }
+
+    /// The budgets without what one transfer takes of them.
+    fn budgets_but(&self, now: Stamp, but: TransferId) -> Budgets {
+        let others = || self.transfers.values().filter(|t| t.intent.id != but);
         let spent = |window: Span, inside: bool, max: Usd| {
-            let counts = |t: &&Transfer| t.intent.route.inside() == inside && (t.open() || now.since(t.at) < window);
-            Spent { max, spent: self.transfers.values().filter(counts).map(debit).sum() }
+            let counts = |t: &&Transfer| t.intent.route.inside() == inside && (t.open() || now.since(t.since) < window);
+            Spent { max, spent: others().filter(counts).map(debit).sum() }
         };
         let limits = &self.limits;
-        let gas_counts = |t: &&Transfer| t.working() || now.since(t.at) < DAY;
+        let gas_counts = |t: &&Transfer| t.working() || now.since(t.since) < DAY;
         Budgets {
             hour: spent(HOUR, false, limits.hour),
             day: spent(DAY, false, limits.day),
@@ -340,7 +363,7 @@ impl Treasury {
             transfer_max: limits.transfer,
             inside_transfer_max: limits.inside_transfer,
             gas_max: limits.gas_day,
-            gas_spent: self.transfers.values().filter(gas_counts).map(gas_debit).fold(Wei::ZERO, Wei::plus),
+            gas_spent: others().filter(gas_counts).map(gas_debit).fold(Wei::ZERO, Wei::plus),
         }
     }
 
@@ -386,7 +409,7 @@ impl Treasury {
             let route = intent.route.name();
             return Err(TransferRefusal::BelowMinimum { amount, arrives, least: least.arrives, route });
         }
-        let budgets = self.budgets(now);
+        let budgets = self.budgets_but(now, intent.id);
         let (max, windows) = if intent.route.inside() {
             (budgets.inside_transfer_max, vec![("day inside the venue", budgets.inside_day)])
         } else {
@@ -417,11 +440,14 @@ impl Treasury {
         Ok(())
     }
 
-    /// Money on the way counts once and is not sent twice: one open transfer of an account from outside, one inside.
+    /// Money on the way counts once and is not sent twice: of an account one open transfer that comes in, one that goes out, and one
+    /// inside. A withdrawal that hangs must not keep out what would save the account.
     fn in_flight(&self, intent: &TransferIntent) -> Result<(), TransferRefusal> {
-        let inside = intent.route.inside();
+        let direction = |intent: &TransferIntent| (intent.route.inside(), matches!(intent.route, Route::Withdrawal { .. }));
         let alike = |t: &&Transfer| {
-            t.open() && (t.intent.venue, t.intent.account) == (intent.venue, intent.account) && t.intent.route.inside() == inside
+            t.open()
+                && (t.intent.venue, t.intent.account) == (intent.venue, intent.account)
+                && direction(&t.intent) == direction(intent)
         };
         match self.transfers.values().find(alike) {
             Some(open) => Err(TransferRefusal::InFlight { open: open.intent.id, state: open.state.name() }),
@@ -431,30 +457,15 @@ impl Treasury {
 
     fn leg(&self, now: Stamp, intent: &TransferIntent) -> Result<(), TransferRefusal> {
         let Some(leg) = intent.route.leg() else { return Ok(()) };
-        let wallet = self.limits.wallet.ok_or(TransferRefusal::NoWallet)?;
-        let setting = |what, asked: String, configured: String| {
-            if asked == configured { Ok(()) } else { Err(TransferRefusal::Setting { what, asked, configured }) }
-        };
-        setting("the chain", leg.chain_id.to_string(), wallet.chain_id.to_string())?;
-        setting("the wallet", leg.wallet.to_string(), wallet.address.to_string())?;
-        setting("the token", leg.token.to_string(), wallet.token.to_string())?;
-        if leg.wallet != intent.account {
-            return Err(TransferRefusal::Sender { wallet: leg.wallet, account: intent.account });
-        }
-        if leg.gas_cost_max > self.limits.gas_transfer {
-            return Err(TransferRefusal::GasCap { asked: leg.gas_cost_max, max: self.limits.gas_transfer });
-        }
-        let budgets = self.budgets(now);
-        if budgets.gas_spent.plus(leg.gas_cost_max) > budgets.gas_max {
-            return Err(TransferRefusal::GasBudget { asked: leg.gas_cost_max, max: budgets.gas_max, spent: budgets.gas_spent });
-        }
+        let wallet = self.settings(now, intent, leg)?;
         let expected = self.next_nonce(now)?;
         if intent.nonce != expected {
             return Err(TransferRefusal::Nonce { asked: intent.nonce, expected });
         }
         let view = self.wallet(now)?;
-        setting("the chain looked at", view.chain_id.to_string(), wallet.chain_id.to_string())?;
-        setting("the wallet looked at", view.wallet.to_string(), wallet.address.to_string())?;
+        setting("the chain looked at", view.chain_id, wallet.chain_id)?;
+        setting("the wallet looked at", view.wallet, wallet.address)?;
+        setting("the token looked at", view.token, wallet.token)?;
         if view.balance < intent.amount {
             return Err(TransferRefusal::Short { has: view.balance, needs: intent.amount });
         }
@@ -464,8 +475,46 @@ impl Treasury {
         Ok(())
     }
 
+    /// Whether the leg is the configured wallet's, for its own account, and its gas within the budgets.
+    fn settings(&self, now: Stamp, intent: &TransferIntent, leg: &ChainLeg) -> Result<WalletLimits, TransferRefusal> {
+        let wallet = self.limits.wallet.ok_or(TransferRefusal::NoWallet)?;
+        setting("the chain", leg.chain_id, wallet.chain_id)?;
+        setting("the wallet", leg.wallet, wallet.address)?;
+        setting("the token", leg.token, wallet.token)?;
+        if leg.wallet != intent.account {
+            return Err(TransferRefusal::Sender { wallet: leg.wallet, account: intent.account });
+        }
+        if leg.gas_cost_max > self.limits.gas_transfer {
+            return Err(TransferRefusal::GasCap { asked: leg.gas_cost_max, max: self.limits.gas_transfer });
+        }
+        let budgets = self.budgets_but(now, intent.id);
+        if budgets.gas_spent.plus(leg.gas_cost_max) > budgets.gas_max {
+            return Err(TransferRefusal::GasBudget { asked: leg.gas_cost_max, max: budgets.gas_max, spent: budgets.gas_spent });
+        }
+        Ok(wallet)
+    }
+
+    /// Whether a transfer of which nothing has left may still begin. Between its decision and now there may be a restart with other
+    /// limits, a kill switch, or so much time that its reason is gone.
+    fn still(&self, now: Stamp, transfer: &Transfer) -> Result<(), TransferRefusal> {
+        let intent = &transfer.intent;
+        if self.stop >= StopLevel::Block {
+            return Err(TransferRefusal::Halted(self.stop));
+        }
+        let (age, max) = (now.since(transfer.at), self.limits.credit_timeout);
+        if age > max {
+            return Err(TransferRefusal::Old { age, max });
+        }
+        if let Some(leg) = intent.route.leg() {
+            self.settings(now, intent, leg)?;
+        }
+        self.amount(now, intent)?;
+        self.destination(now, intent)
+    }
+
     /// Judges a signed transaction before its bytes may be sent. A second look at what the wallet made: its cost, its place among the
-    /// other attempts, and at the first one whether money may move at all.
+    /// other attempts, and at the first one whether money may still move by the limits in force. One that the ledger holds already is
+    /// cleared again: whoever asks has not heard the verdict.
     ///
     /// # Errors
     /// If it may not be sent. Before the first was recorded, the transfer can still be ended as refused.
@@ -477,8 +526,11 @@ impl Treasury {
             return bad(fault.to_string());
         }
         let Some(leg) = transfer.intent.route.leg() else { return bad("belongs to no chain".into()) };
-        if transfer.attempts.is_empty() && self.stop >= StopLevel::Block {
-            return Err(TransferRefusal::Halted(self.stop));
+        if transfer.attempt(attempt.hash) == Some(attempt) {
+            return Ok(ClearedTransfer::mint(TransferStep::Send { id, attempt: attempt.clone() }, event));
+        }
+        if transfer.attempts.is_empty() {
+            self.still(now, transfer)?;
         }
         if transfer.attempts.len() >= ATTEMPTS_MAX {
             return bad(format!("would be number {}, of at most {ATTEMPTS_MAX}", transfer.attempts.len() + 1));
@@ -511,10 +563,21 @@ impl Treasury {
     /// Lets this tenure go on with a transfer of an earlier one. Its record follows the older ones in the same log, so that it can be
     /// durable only if they are.
     ///
+    /// On a chain nothing new leaves without [`Treasury::clear_signed`]. At a venue the same action is sent again, which may be the
+    /// first time that it arrives: so it must still be one that may move.
+    ///
     /// # Errors
-    /// If it is not known, or nothing is left to do for it.
-    pub fn clear_resumed(&self, id: TransferId) -> Result<ClearedTransfer, TransferRefusal> {
+    /// If it is not known, if nothing is left to do for it, or if it would be sent to the venue and is stopped, or no longer inside
+    /// the limits in force. It stays open then: whether it was sent before is not known.
+    pub fn clear_resumed(&self, now: Stamp, id: TransferId) -> Result<ClearedTransfer, TransferRefusal> {
         let transfer = self.transfers.get(&id).filter(|t| t.working()).ok_or(TransferRefusal::Number(id))?;
+        if transfer.intent.route.leg().is_none() {
+            if self.stop >= StopLevel::Block {
+                return Err(TransferRefusal::Halted(self.stop));
+            }
+            self.amount(now, &transfer.intent)?;
+            self.destination(now, &transfer.intent)?;
+        }
         let step = TransferStep::Resume(Box::new(transfer.clone()));
         Ok(ClearedTransfer::mint(step, TransferEvent::Resumed { epoch: self.epoch }))
     }
@@ -534,6 +597,11 @@ impl Treasury {
 #[must_use]
 pub const fn raised(fee: Wei) -> Wei {
     fee.plus(Wei(fee.0.div_ceil(8)))
+}
+
+fn setting(what: &'static str, asked: impl ToString, configured: impl ToString) -> Result<(), TransferRefusal> {
+    let (asked, configured) = (asked.to_string(), configured.to_string());
+    if asked == configured { Ok(()) } else { Err(TransferRefusal::Setting { what, asked, configured }) }
 }
 
 fn wallet_of(intent: &TransferIntent) -> Option<(u64, EvmAddress)> {

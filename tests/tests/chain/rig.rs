@@ -271,7 +271,7 @@ impl Desk {
         self.record(Entry::Reconciled { epoch, state: String::new(), repairs: 0 }).await?;
         let open = self.treasury.transfers().find(|t| t.working()).map(|t| t.intent.id);
         if let Some(id) = open {
-            let cleared = self.treasury.clear_resumed(id)?;
+            let cleared = self.treasury.clear_resumed(self.now(), id)?;
             assert!(matches!(cleared.step(), TransferStep::Resume(_)));
             self.released(cleared).await?;
         }

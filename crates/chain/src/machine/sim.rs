@@ -166,7 +166,7 @@ impl World {
         self.record(Entry::Reconciled { epoch, state: String::new(), repairs: 0 });
         let open = self.treasury.transfers().find(|t| t.working()).map(|t| t.intent.id);
         if let Some(id) = open {
-            let cleared = self.treasury.clear_resumed(id).unwrap_or_else(|e| panic!("{e}"));
+            let cleared = self.treasury.clear_resumed(self.now, id).unwrap_or_else(|e| panic!("{e}"));
             let TransferStep::Resume(transfer) = cleared.step().clone() else { panic!("not a resumption") };
             self.record(cleared.entry());
             self.machine = Some(Machine::resume(*transfer, self.now, policy()));
@@ -359,8 +359,14 @@ impl World {
                 self.record(cleared.entry());
                 self.releases.push_back((id, attempt.clone()));
             }
-            // told twice, or included meanwhile
+            // included meanwhile
             Err(TransferRefusal::Attempt(_) | TransferRefusal::Number(_)) => {}
+            Err(old @ TransferRefusal::Old { .. }) => {
+                self.meet("the judge refuses what is old");
+                let outcome = TransferOutcome::Refused { why: old.to_string() };
+                self.record(Entry::Transfer { id, event: TransferEvent::Ended(outcome) });
+                self.machine.take_if(|machine| machine.transfer().intent.id == id);
+            }
             Err(other) => self.fault(format!("a signed transaction is refused: {other}")),
         }
     }
@@ -558,21 +564,31 @@ impl World {
 
     /// Oldest first.
     fn landed(&self) -> Vec<(&Tx, bool, Wei)> {
+        self.landed_at().into_iter().map(|(_, tx, success, price)| (tx, success, price)).collect()
+    }
+
+    /// Oldest first, with the second in which each was mined.
+    fn landed_at(&self) -> Vec<(u64, &Tx, bool, Wei)> {
         let mut all: Vec<_> = self.mined.iter().map(|(hash, at)| (*at, *hash)).collect();
         all.sort_unstable();
         let tx = |(at, hash): (usize, TxHash)| {
             let (_, success, price) = self.blocks[at].tx?;
-            Some((self.txs.get(&hash)?, success, price))
+            Some((self.blocks[at].time_s, self.txs.get(&hash)?, success, price))
         };
         all.into_iter().filter_map(tx).collect()
     }
 
     /// Holds at every moment, on the chain itself.
     fn judge(&mut self) {
-        let moved: u64 = self.landed().into_iter().filter(|(_, success, _)| *success).map(|(tx, _, _)| tx.amount).sum();
-        let since = self.journal.first().map_or(self.now, |(at, _)| *at);
-        if self.now.since(since) < Span::secs(3_600) && moved > u64::from(HOUR_MAX.unsigned_abs()) * 1_000_000 {
-            self.fault(format!("I11: {moved} were moved, over the hour's {HOUR_MAX}"));
+        // every window of an hour on the chain, wherever it begins: the windows that end with a transaction are enough
+        let moved: Vec<(u64, u64)> =
+            self.landed_at().into_iter().filter(|(_, _, success, _)| *success).map(|(at, tx, _, _)| (at, tx.amount)).collect();
+        for (end, _) in &moved {
+            let within = moved.iter().filter(|(at, _)| at <= end && end - at < 3_600);
+            let sum: u64 = within.map(|(_, amount)| amount).sum();
+            if sum > u64::from(HOUR_MAX.unsigned_abs()) * 1_000_000 {
+                self.faults.push(format!("I11: {sum} were moved within an hour, over its budget of {HOUR_MAX}"));
+            }
         }
         let gas = self.landed().into_iter().filter(|(tx, _, _)| tx.ours.is_some()).map(|(_, _, price)| price.times(GAS_USED));
         let gas = gas.fold(Wei::ZERO, Wei::plus);

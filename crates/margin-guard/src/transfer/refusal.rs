@@ -37,6 +37,14 @@ pub enum TransferRefusal {
         /// By which way.
         route: &'static str,
     },
+    /// Nothing of it has left, and it was decided too long ago: its reason may be gone.
+    #[error("decided {age} ago, of at most {max} until something leaves")]
+    Old {
+        /// How long ago.
+        age: Span,
+        /// The most.
+        max: Span,
+    },
     /// More than one transfer may move.
     #[error("{amount} is more than {max}, the most of one transfer")]
     Cap {

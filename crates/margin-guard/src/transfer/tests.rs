@@ -2,6 +2,8 @@
 
 use domain::{CctpTerms, ChainLeg, Inclusion, InstrumentId, JournalTag, RawTx, Seed, Stamped, TxHash, Venue};
 
+mod restarts;
+
 use super::*;
 use crate::{ReleaseError, release_all};
 
@@ -460,11 +462,11 @@ fn only_what_was_cleared_and_recorded_is_released() {
     let without = run(crate::release(Vec::new(), vec![stamped(entry.clone())], &log)).map(|_| ()).unwrap_err();
     assert!(matches!(without, ReleaseError::Mismatch { .. }), "{without}");
     // a verdict without its record
-    let resumed = treasury.clear_resumed(TransferId(1)).unwrap();
+    let resumed = treasury.clear_resumed(at(48), TransferId(1)).unwrap();
     let missing = run(release_all(Vec::new(), vec![resumed], Vec::new(), &log)).map(|_| ()).unwrap_err();
     assert!(missing.to_string().contains("T1 was cleared but is not to be recorded"), "{missing}");
     // another record than the verdict's
-    let resumed = treasury.clear_resumed(TransferId(1)).unwrap();
+    let resumed = treasury.clear_resumed(at(48), TransferId(1)).unwrap();
     let other = run(release_all(Vec::new(), vec![resumed], vec![stamped(entry)], &log)).map(|_| ()).unwrap_err();
     assert!(other.to_string().contains("differently"), "{other}");
     assert_eq!(log.0.lock().unwrap_or_else(|e| panic!("{e}")).len(), 1, "nothing else was appended");

@@ -101,6 +101,8 @@ pub struct Machine {
     released: BTreeSet<TxHash>,
     /// Signed and told; the verdict is awaited since then.
     pending: Option<(Attempt, Stamp)>,
+    /// Released when an earlier attempt was in a block already: sent only if that block goes.
+    spare: Option<Attempt>,
     /// When each was last sent.
     sent: BTreeMap<TxHash, Stamp>,
     /// When the first attempt of this tenure, and the newest, became free to be sent.
@@ -127,6 +129,7 @@ impl Machine {
             released,
             policy,
             pending: None,
+            spare: None,
             sent: BTreeMap::new(),
             first: since,
             newest: since,
@@ -167,6 +170,21 @@ impl Machine {
         vec![Move::Tell(TransferEvent::Signed(attempt))]
     }
 
+    /// The transaction that was asked for cannot be signed: another key, or an amount that the token does not count. Without bytes that
+    /// may have left, the transfer is refused and its nonce free again; with some, they are still followed.
+    pub fn unsigned(&mut self, now: Stamp, why: &str) -> Vec<Move> {
+        self.waits = format!("for a signature: {why}");
+        match self.transfer.state {
+            TransferState::Intended => self.refuse(now, format!("it cannot be signed: {why}")),
+            TransferState::Signed
+            | TransferState::Sent
+            | TransferState::Included(_)
+            | TransferState::Confirmed(_)
+            | TransferState::Landed
+            | TransferState::Ended(_) => Vec::new(),
+        }
+    }
+
     /// The journal holds the attempt: it may be sent from here on, now and again.
     pub fn release(&mut self, now: Stamp, attempt: &Attempt) -> Vec<Move> {
         if self.pending.as_ref().is_some_and(|(pending, _)| pending.hash == attempt.hash) {
@@ -175,6 +193,7 @@ impl Machine {
         let event = TransferEvent::Signed(attempt.clone());
         if self.transfer.apply(now, &event).is_err() {
             // included meanwhile by an earlier attempt: this one may stay unsent
+            self.spare = Some(attempt.clone());
             return Vec::new();
         }
         self.released.insert(attempt.hash);
@@ -401,6 +420,10 @@ impl Machine {
             self.sent.clear();
             self.known = false;
             self.newest = Some(now);
+            if let Some(spare) = self.spare.take() {
+                // the ledger counts it: the next replacement must offer more than this one
+                moves.extend(self.release(now, &spare));
+            }
             moves.extend(self.outside(now, look));
             return moves;
         }

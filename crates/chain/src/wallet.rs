@@ -1,9 +1,12 @@
 //! The wallet's task: looks at the chain, lets the machine decide, signs, sends, tells.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{EvmAddress, Fact, Route, Stamp, TransferEvent, TransferId, TransferIntent, Usd, WalletView};
+use domain::{
+    EvmAddress, Fact, Route, Stamp, Transfer, TransferEvent, TransferId, TransferIntent, TransferOutcome, Usd, WalletView,
+};
 use margin_guard::{ReleasedTransfer, TransferStep};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -176,7 +179,8 @@ impl Wallet {
         self.jobs.send(Job::Step(Box::new(step))).await.map_err(|_| TakeError::Closed)
     }
 
-    /// Drops a transfer for which nothing was sent: its first transaction was refused by the judge.
+    /// Drops a transfer that the journal says is over: its first transaction was refused by the judge, or the operator wrote it off.
+    /// Nothing of it is sent again. Without this the wallet would hold its nonce against every later transfer.
     ///
     /// # Errors
     /// If the task has ended.
@@ -261,15 +265,18 @@ impl Task {
         };
         match step {
             TransferStep::Start(intent) => {
-                if self.free_for(intent.id) {
+                if let Some(why) = self.unfit(&intent) {
+                    self.turn_away(&Transfer::new(intent, now), why).await;
+                } else if self.free_for(intent.id) {
                     info!(transfer = %intent.id, amount = %intent.amount, route = intent.route.name(), "transfer begins");
                     self.machine = Some(Machine::start(intent, now, self.config.policy));
                 }
             }
             TransferStep::Resume(transfer) => {
-                let bad = transfer.attempts.iter().find_map(|one| self.key.verify(&transfer.intent, one).err());
-                if let Some(fault) = bad {
-                    error!(transfer = %transfer.intent.id, %fault, "the journal holds bytes that are not this transfer's; nothing is sent");
+                let verify = |one| self.key.verify(&transfer.intent, one).err().map(|fault| fault.to_string());
+                let why = self.unfit(&transfer.intent).or_else(|| transfer.attempts.iter().find_map(verify));
+                if let Some(why) = why {
+                    self.turn_away(&transfer, why).await;
                 } else if self.free_for(transfer.intent.id) {
                     info!(transfer = %transfer.intent.id, state = transfer.state.name(), "transfer goes on");
                     self.machine = Some(Machine::resume(*transfer, now, self.config.policy));
@@ -290,10 +297,39 @@ impl Task {
         }
     }
 
+    /// Why the transfer is not one for this wallet: its nonce on this chain would say nothing about the transfer.
+    fn unfit(&self, intent: &TransferIntent) -> Option<String> {
+        let leg = intent.route.leg()?;
+        let other = |what: &str, asked: &dyn fmt::Display, have: &dyn fmt::Display| {
+            Some(format!("it is for the {what} {asked}, and this wallet's is {have}"))
+        };
+        if leg.chain_id != self.config.chain_id {
+            return other("chain", &leg.chain_id, &self.config.chain_id);
+        }
+        if leg.wallet != self.key.address() {
+            return other("address", &leg.wallet, &self.key.address());
+        }
+        if leg.token != self.config.token {
+            return other("token", &leg.token, &self.config.token);
+        }
+        None
+    }
+
+    /// Nothing is sent for it by this wallet. Without signed bytes it is over; with some, whether they left is for a person to find out.
+    async fn turn_away(&self, transfer: &Transfer, why: String) {
+        let id = transfer.intent.id;
+        error!(transfer = %id, "nothing is sent: {why}");
+        let event = if transfer.attempts.is_empty() {
+            TransferEvent::Ended(TransferOutcome::Refused { why })
+        } else {
+            TransferEvent::Overdue { why: format!("nothing is sent: {why}") }
+        };
+        self.tell(Fact::Transfer { id, event: Box::new(event) }).await;
+    }
+
     fn forget(&mut self, id: TransferId) {
-        let unsent = |machine: &Machine| machine.transfer().intent.id == id && machine.transfer().attempts.is_empty();
-        if self.machine.as_ref().is_some_and(unsent) {
-            self.machine = None;
+        if let Some(machine) = self.machine.take_if(|machine| machine.transfer().intent.id == id) {
+            info!(transfer = %id, state = machine.transfer().state.name(), "the wallet gives the transfer up");
         }
     }
 
@@ -412,7 +448,10 @@ impl Task {
                     let Some(machine) = self.machine.as_mut() else { return };
                     match self.key.attempt(&machine.transfer().intent, plan) {
                         Ok(attempt) => left.extend(machine.signed(now, attempt)),
-                        Err(fault) => error!(transfer = %id, %fault, "the transfer cannot be signed"),
+                        Err(fault) => {
+                            error!(transfer = %id, %fault, "the transfer cannot be signed");
+                            left.extend(machine.unsigned(now, &fault.to_string()));
+                        }
                     }
                 }
                 Move::Send(attempt) => self.send(id, &attempt).await,

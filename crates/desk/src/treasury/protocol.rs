@@ -278,10 +278,16 @@ impl Desk {
     fn resume(&mut self, now: Stamp, id: TransferId, out: &mut Vec<Effect>) {
         let Some(treasurer) = &mut self.treasurer else { return };
         treasurer.resumed.insert(id);
-        match treasurer.judge.clear_resumed(id) {
+        match treasurer.judge.clear_resumed(now, id) {
             Ok(cleared) => self.carry(now, cleared, out),
             // it is over
-            Err(_) => {}
+            Err(TransferRefusal::Number(_)) => {}
+            // it stays open, and is tried again once it is overdue
+            Err(refusal) => {
+                if treasurer.may_tell(now, &format!("going on with {id}")) {
+                    self.journal_refusal(now, format!("going on with {id}"), &refusal, out);
+                }
+            }
         }
     }
 

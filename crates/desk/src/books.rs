@@ -6,6 +6,7 @@ use domain::{
 };
 use serde::Serialize;
 
+use crate::drill::Drills;
 use crate::order::{Order, Working};
 use crate::profit::Ledger;
 
@@ -76,6 +77,8 @@ pub struct Books {
     #[serde(skip)]
     trade_times: BTreeMap<(u64, TradeId), (InstrumentId, Lots)>,
     /// Venue time of the newest trade that is no longer kept.
+    /// Drills: the one under way and what the others showed.
+    pub drills: Drills,
     #[serde(skip)]
     forgotten_ms: BTreeMap<Venue, u64>,
     #[serde(skip)]
@@ -88,6 +91,7 @@ impl Books {
     /// # Panics
     /// If an entry moves an order along a forbidden edge (I19): such a journal was not written by this program.
     pub fn fold(&mut self, at: Stamp, entry: &Entry) {
+        self.drills.fold(at, entry);
         match entry {
             Entry::Epoch { epoch, tag, seed, .. } => {
                 if self.tag.is_none() {

@@ -12,6 +12,7 @@
 mod books;
 mod deleverage;
 mod doubts;
+mod drill;
 mod effect;
 mod explain;
 mod holds;
@@ -40,6 +41,7 @@ use margin_guard::{Guard, Limits};
 use serde::{Deserialize, Serialize};
 
 pub use books::Books;
+pub use drill::{DrillLine, DrillPlan, DrillTerms, DrillView, Drills, Due, OpenDrill, OpenHop, Seen};
 pub use effect::{Alert, Cancel, CollateralRead, Effect, Severity};
 pub use explain::{Asked, Background, Explanation, Fate, Judged, LimitsInForce, NoOrder, NotExplained, Verdict, explain};
 pub use order::{Order, Working};
@@ -154,6 +156,7 @@ pub struct Desk {
     watch: watch::Watch,
     alerts: status::RecentAlerts,
     treasurer: Option<Box<treasury::Treasurer>>,
+    drilling: drill::Drilling,
 }
 
 /// Why a journal cannot be folded into a desk.
@@ -250,6 +253,7 @@ impl Desk {
             watch: watch::Watch::default(),
             alerts: status::RecentAlerts::default(),
             treasurer,
+            drilling: drill::Drilling::default(),
         };
         for stamped in journal {
             desk.fold(stamped.at, &stamped.entry)?;

@@ -24,7 +24,7 @@ impl Desk {
             }
             Command::Rearm { reason } => self.rearm(now, reason, out).map(|()| CommandReply::Done),
             Command::Unfreeze { instrument, reason } => self.unfreeze(now, *instrument, reason, out).map(|()| CommandReply::Done),
-            Command::Drill { path, .. } => Err(vec![fault("path", path, "a path of [treasury.drill], and none is configured")]),
+            Command::Drill { path, signer } => self.drill_command(now, *path, *signer, out).map(CommandReply::Drilling),
             Command::CloseTransfer { id, reason } => self.close_transfer(now, *id, reason, out).map(|()| CommandReply::Done),
             Command::AcceptWallet { reason } => self.accept_wallet(now, reason, out).map(|()| CommandReply::Done),
         };

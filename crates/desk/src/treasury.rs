@@ -5,6 +5,7 @@
 //! through the judge (`margin_guard::Treasury`), which may refuse everything that the planner thinks of.
 
 mod collect;
+mod doors;
 mod plan;
 mod protocol;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use domain::{
 };
 use margin_guard::{Cover, Treasury, TreasuryLimits};
 
+use crate::drill::DrillPlan;
 use crate::{Desk, Effect};
 
 pub use view::{DestinationLine, SourceLine, TransferLine, TreasuryView, WalletLine};
@@ -54,6 +56,8 @@ pub struct TreasuryPlan {
     pub cctp: RouteTerms,
     /// Send back what is above a ceiling; absent: never.
     pub sweep: Option<Sweep>,
+    /// Try the ways out and back; absent: never.
+    pub drills: Option<DrillPlan>,
 }
 
 /// The wallet as a source.
@@ -122,6 +126,7 @@ impl TreasuryPlan {
             bridge: RouteTerms { delay: Span::secs(120), cost: Usd::whole(1).times(Ratio::scaled(GAS_COST_CENTS, 2)) },
             cctp: RouteTerms { delay: Span::secs(180), cost: Usd::whole(1).times(Ratio::scaled(GAS_COST_CENTS, 2)) },
             sweep: None,
+            drills: None,
         }
     }
 

@@ -60,6 +60,7 @@ impl Desk {
         self.draw_profit(now, out);
         self.assess(now, out);
         self.keep_account(now, out);
+        self.tend_drills(now, out);
         self.deleverage(now, out);
     }
 

@@ -120,7 +120,7 @@ pub struct HopReceipt {
     pub ended: Stamp,
     /// How much left.
     pub amount: Usd,
-    /// How much of it did not arrive; all of it, if the hop failed after money had left.
+    /// How much of it did not arrive; nothing, if it is certain that nothing moved.
     pub fee: Usd,
 }
 
@@ -207,12 +207,16 @@ pub enum DrillEvent {
         /// Who wanted it.
         cause: DrillCause,
     },
-    /// A transfer does the next hop. Recorded in one group with that transfer's decision, and before it.
+    /// A transfer does the next hop. Recorded in one group with that transfer's decision.
     Hop {
         /// Which half.
         hop: Hop,
         /// The transfer.
         transfer: TransferId,
+        /// By which way, as [`crate::Route::name`] says it.
+        route: String,
+        /// How much leaves.
+        amount: Usd,
         /// What the wallet held when it was decided: the arrival of a withdrawal shows as more than that.
         wallet_before: Option<Usd>,
     },

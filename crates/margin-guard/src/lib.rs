@@ -49,5 +49,5 @@ pub use refusal::{Datum, Refusal, Scope};
 pub use status::{AccountStatus, GuardStatus, MarketView};
 pub use transfer::{
     Budgets, ClearedTransfer, Destination, DestinationKind, RawDestination, RawTreasury, RawWallet, ReleasedTransfer, Spent,
-    TransferRefusal, TransferStep, Treasury, TreasuryFault, TreasuryLimits, WalletLimits, raised,
+    TransferRefusal, TransferStep, Treasury, TreasuryFault, TreasuryLimits, WalletLimits, least_deposit, raised, withdrawal_fee,
 };

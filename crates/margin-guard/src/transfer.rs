@@ -13,7 +13,10 @@ use domain::{
     TransferId, TransferIntent, TransferOutcome, TransferState, Usd, WalletView, Wei,
 };
 
-pub use limits::{Destination, DestinationKind, RawDestination, RawTreasury, RawWallet, TreasuryLimits, WalletLimits};
+pub use limits::{
+    Destination, DestinationKind, RawDestination, RawTreasury, RawWallet, TreasuryLimits, WalletLimits, least_deposit,
+    withdrawal_fee,
+};
 pub use refusal::TransferRefusal;
 pub(crate) use stamps::mismatch;
 pub use stamps::{ClearedTransfer, ReleasedTransfer, TransferStep};

@@ -121,7 +121,7 @@ pub struct Drill {
 pub enum Drilled {
     /// The last one brought money out.
     Out(Drill),
-    /// The last one did not, or the one under way is late: no score.
+    /// The last one did not, or the one under way is late: whether money gets out is not known.
     Failed {
         /// When that was found, in days from 1970-01-01.
         day: u32,
@@ -310,9 +310,7 @@ fn drilled_mark(drilled: &Drilled, today: u32) -> Mark {
             let (score, why) = drill_score(*drill, today);
             (Some(ratio(score)), format!("own drill: {why}"))
         }
-        Drilled::Failed { day, why } => {
-            (Some(Ratio::ZERO), format!("own drill failed {} days ago: {why}", today.saturating_sub(*day)))
-        }
+        Drilled::Failed { day, why } => (None, format!("own drill failed {} days ago: {why}", today.saturating_sub(*day))),
         Drilled::Overdue { day } => (None, format!("own drill overdue for {} days", today.saturating_sub(*day))),
     };
     Mark { question: Question::Exit, score, why }

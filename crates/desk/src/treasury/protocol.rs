@@ -275,7 +275,7 @@ impl Desk {
         }
     }
 
-    fn resume(&mut self, now: Stamp, id: TransferId, out: &mut Vec<Effect>) {
+    pub(crate) fn resume(&mut self, now: Stamp, id: TransferId, out: &mut Vec<Effect>) {
         let Some(treasurer) = &mut self.treasurer else { return };
         treasurer.resumed.insert(id);
         match treasurer.judge.clear_resumed(now, id) {

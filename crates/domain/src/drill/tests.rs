@@ -54,7 +54,13 @@ fn a_record_of_a_drill_is_read_back_as_it_was_written() {
     let hops = vec![hop(Hop::Out, 0, 240, Usd::whole(5).times(Ratio::scaled(1, 1)))];
     for event in [
         DrillEvent::Begun { venue: Venue::Hyperliquid, path: DrillPath::Spot, cause: DrillCause::Operator },
-        DrillEvent::Hop { hop: Hop::Back, transfer: TransferId(7), wallet_before: Some(Usd::whole(12)) },
+        DrillEvent::Hop {
+            hop: Hop::Back,
+            transfer: TransferId(7),
+            route: "bridge deposit".into(),
+            amount: Usd::whole(5),
+            wallet_before: Some(Usd::whole(12)),
+        },
         DrillEvent::Ended(receipt(hops, DrillOutcome::Failed { why: "written off".into() })),
     ] {
         let entry = Entry::Drill { id: DrillId(3), event };

@@ -75,5 +75,5 @@ fn the_trust_in_a_venue_rests_on_its_last_drill() {
     guard.observe_exit(HL, ExitSeen { delay_min: 4, drilled: Some(Drilled::Overdue { day: TODAY }) });
     assert_eq!(exit(&guard), Some(None));
     guard.observe_exit(HL, ExitSeen { delay_min: 4, drilled: Some(Drilled::Failed { day: TODAY, why: "late".into() }) });
-    assert_eq!(exit(&guard), Some(Some(Ratio::ZERO)));
+    assert_eq!(exit(&guard), Some(None));
 }

@@ -405,6 +405,18 @@ pub(super) struct Least {
     pub(super) fee: Usd,
 }
 
+/// The least that `venue` credits of a deposit; less is lost.
+#[must_use]
+pub fn least_deposit(venue: Venue) -> Usd {
+    least(venue, Some(DestinationKind::Bridge)).arrives
+}
+
+/// What `venue` keeps of a withdrawal.
+#[must_use]
+pub fn withdrawal_fee(venue: Venue) -> Usd {
+    least(venue, Some(DestinationKind::Withdrawal)).fee
+}
+
 /// What `venue` credits at least. Less than 5 USDC by its bridge is lost for ever; the same is asked of the other deposit, since the
 /// venue switches between the two. A withdrawal costs 1 USDC and must leave something.
 pub(super) fn least(venue: Venue, kind: Option<DestinationKind>) -> Least {

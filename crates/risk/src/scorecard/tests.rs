@@ -132,14 +132,15 @@ fn an_own_drill_replaces_what_was_stated_unless_that_is_newer() {
 }
 
 #[test]
-fn a_drill_that_failed_scores_nothing_and_one_that_is_overdue_makes_the_answer_unknown() {
+fn i34_a_drill_that_failed_or_is_overdue_makes_the_answer_unknown() {
     let mut venue = card(&[(Question::Exit, "drill=2024-09-25, took_min=4, expected_min=4", TODAY)]);
     let said = day_number("2024-09-25").unwrap();
     let exit = |venue: &Scorecard| venue.trust(TODAY).marks.into_iter().find(|m| m.question == Question::Exit).unwrap();
     assert_eq!(exit(&venue).score, Some(Ratio::ONE));
     venue.drilled = Some(Drilled::Failed { day: said + 1, why: "never paid".into() });
     let mark = exit(&venue);
-    assert_eq!(mark.score, Some(Ratio::ZERO));
+    assert_eq!(mark.score, None);
+    assert!(venue.trust(TODAY).unknown, "the buffer grows");
     assert!(mark.why.contains("never paid"), "{}", mark.why);
     venue.drilled = Some(Drilled::Overdue { day: said + 1 });
     assert_eq!(exit(&venue).score, None, "overdue is unknown (I34)");

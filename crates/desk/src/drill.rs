@@ -6,8 +6,6 @@
 
 mod run;
 mod schedule;
-#[cfg(test)]
-mod tests;
 mod view;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,6 +1,7 @@
 //! The life of orders against a venue that says odd things, late, twice, or not at all. Each test began as a failure or guards
 //! a rule whose breach costs money.
 
+mod drills;
 mod load;
 mod rig;
 

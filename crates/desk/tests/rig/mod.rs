@@ -10,8 +10,8 @@ use domain::{
     Placement, PositionView, PriceRule, Px, Qty, Ratio, ReportedState, Schedule, Seed, SendOutcome, Side, Span, Stamp, Stamped,
     StreamHealth, StreamKind, TradeId, Usd, Venue, VenueOrderId, VenueSnapshot, margin,
 };
-use margin_guard::{Limits, RawDrawdown, RawLimits, RawSizing};
-use plimsoll_desk::{Cancel, Desk, DeskConfig, Effect, ForeignPolicy, Tenure, Working};
+use margin_guard::{ClearedTransfer, Limits, RawDrawdown, RawLimits, RawSizing};
+use plimsoll_desk::{Cancel, Desk, DeskConfig, Effect, ForeignPolicy, Tenure, TreasuryPlan, Working};
 use rust_decimal::Decimal;
 
 pub const VENUE: Venue = Venue::Hyperliquid;
@@ -46,6 +46,10 @@ pub struct Rig {
     pub maintenance: Usd,
     /// Whether the venue serves funding history.
     funding: bool,
+    /// How the desk keeps the account, if it does.
+    pub plan: Option<TreasuryPlan>,
+    /// Steps of transfers that the desk let be carried out, oldest first.
+    pub transfers: Vec<ClearedTransfer>,
     trades: u64,
     epoch: u32,
 }
@@ -54,7 +58,7 @@ pub fn market() -> InstrumentId {
     InstrumentId::new(VENUE, "BTC").unwrap()
 }
 
-fn config() -> DeskConfig {
+fn config(treasury: Option<TreasuryPlan>) -> DeskConfig {
     DeskConfig {
         venues: vec![VENUE],
         instruments: vec![market()],
@@ -62,11 +66,11 @@ fn config() -> DeskConfig {
         reconcile_every: Span::secs(15),
         foreign: ForeignPolicy::Freeze,
         unknown_max: 3,
-        treasury: None,
+        treasury,
     }
 }
 
-fn limits() -> Limits {
+pub fn limits() -> Limits {
     let wide = RawLimits::wide();
     // the account is the portfolio, and its drawdown budgets are those of every account
     let sizing = RawSizing { other_equity_usd: None, tier: None, tier_leverage: Some("3".into()), ..wide.sizing.clone() };
@@ -74,10 +78,10 @@ fn limits() -> Limits {
     Limits::check(RawLimits { allow, sizing, drawdown: RawDrawdown::default(), ..wide }).unwrap()
 }
 
-fn boot(epoch: u32, now: Stamp, log: &[Stamped], out: &mut Vec<Effect>) -> Desk {
+fn boot(epoch: u32, now: Stamp, plan: Option<TreasuryPlan>, log: &[Stamped], out: &mut Vec<Effect>) -> Desk {
     let tenure =
         Tenure { epoch: Epoch(epoch), tag: JournalTag(0xDE5C), seed: Seed(7), binary: "test".into(), config: String::new() };
-    Desk::boot(config(), limits(), &tenure, now, log, out).unwrap()
+    Desk::boot(config(plan), limits(), &tenure, now, log, out).unwrap()
 }
 
 impl Rig {
@@ -98,9 +102,14 @@ impl Rig {
     }
 
     pub fn unconnected() -> Rig {
+        Rig::keeping(None)
+    }
+
+    /// Booted over an empty journal, with a treasury if `plan` says how.
+    pub fn keeping(plan: Option<TreasuryPlan>) -> Rig {
         let now = Stamp { mono: 1_000_000_000, wall_ms: START_MS };
         let mut out = Vec::new();
-        let desk = boot(1, now, &[], &mut out);
+        let desk = boot(1, now, plan.clone(), &[], &mut out);
         let mut rig = Rig {
             desk,
             market: market(),
@@ -118,6 +127,8 @@ impl Rig {
             equity: Usd::whole(1_000_000),
             maintenance: Usd::whole(1_000),
             funding: true,
+            plan,
+            transfers: Vec::new(),
             trades: 0,
             epoch: 1,
         };
@@ -131,7 +142,7 @@ impl Rig {
         self.now = self.now + Span::secs(1);
         self.pulls.clear();
         let mut out = Vec::new();
-        self.desk = boot(self.epoch, self.now, &self.log, &mut out);
+        self.desk = boot(self.epoch, self.now, self.plan.clone(), &self.log, &mut out);
         self.take(out);
         let folded = self.desk.books().clone();
         assert!(self.log.iter().any(|s| matches!(s.entry, Entry::Epoch { .. })));
@@ -181,7 +192,8 @@ impl Rig {
                 Effect::Burn { nonce, .. } => self.burns.push(nonce),
                 Effect::Reply(_, reply) => self.replies.push(reply),
                 Effect::Alert(alert) => self.alerts.push(alert.to_string()),
-                Effect::Transfer(_) | Effect::ForgetTransfer(_) | Effect::ReadCollateral(_) => {}
+                Effect::Transfer(cleared) => self.transfers.push(cleared),
+                Effect::ForgetTransfer(_) | Effect::ReadCollateral(_) => {}
             }
         }
     }

@@ -103,6 +103,7 @@ fn live(tape: &Arc<Tape>, seed: u64) -> Vec<Stamped> {
         latency: (Span::millis(5), Span::millis(80)),
         clock_offset_ms: 0,
         faults: Faults { answer_lost: 60, told_twice: 100, told_late: 100, crashes: 30, ..Faults::default() },
+        money: None,
     };
     let mut world = World::new(spec, events).unwrap();
     let hour = START_MS / 3_600_000;

@@ -8,9 +8,11 @@
 //! It knows no rule of trading. Start with [`World::run`]; [`World::verdict`] compares desk, journal and venue afterwards.
 
 mod met;
+mod money;
 mod venue;
 mod verdict;
 mod world;
 
+pub use money::{Money, Outside, Passed};
 pub use verdict::Verdict;
 pub use world::{Faults, World, WorldError, WorldSpec};

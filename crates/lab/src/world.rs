@@ -3,19 +3,20 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use desk::{BootError, Cancel, Desk, DeskConfig, Effect, ForeignPolicy, Tenure};
+use desk::{BootError, Cancel, CollateralRead, Desk, DeskConfig, Effect, ForeignPolicy, Tenure};
 use domain::{
     ClientKey, Command, CommandReply, Epoch, Expiry, Fact, Instrument, Intent, JournalTag, Lost, ParentId, ParentSpec, Prng,
-    Receipt, Reject, RejectKind, Seed, SendOutcome, Span, SpecFault, Stamp, Stamped, StreamHealth, StreamKind, Usd, Venue,
-    VenueSnapshot, WriteAhead,
+    Receipt, Reject, RejectKind, Seed, SendOutcome, Span, SpecFault, Stamp, Stamped, StreamHealth, StreamKind, TransferIntent,
+    Usd, Venue, VenueSnapshot, WriteAhead,
 };
 use exchange::{AccountKey, Asset, BadSpec, Event, Exchange, ExchangeSpec, NewOrder, Op, OpResult, OrderRef, TimedEvent};
-use margin_guard::{Limits, Released, release};
+use margin_guard::{Cleared, ClearedTransfer, Limits, Released, ReleasedTransfer, release_all};
 
+use crate::money::{Money, Outside};
 use crate::venue;
 
 /// The venue refuses what is older than this many milliseconds beyond its expiry; the daemon's own deadline for an answer.
-const ANSWER_DEADLINE: Span = Span::secs(5);
+pub(crate) const ANSWER_DEADLINE: Span = Span::secs(5);
 /// A tenure that no daemon has: of the keys of orphans.
 pub(crate) const ORPHAN_EPOCH: Epoch = Epoch(0xFFFF);
 /// Steps without virtual time passing that mean that the desk spins.
@@ -101,6 +102,8 @@ pub struct WorldSpec {
     pub clock_offset_ms: i64,
     /// What goes wrong.
     pub faults: Faults,
+    /// Money besides the perpetuals balance, and who looks after it.
+    pub money: Option<Money>,
 }
 
 /// Why a world came to a halt.
@@ -128,7 +131,7 @@ pub enum WorldError {
 
 /// On its way somewhere.
 #[derive(Debug)]
-enum Travel {
+pub(crate) enum Travel {
     Fact(Fact),
     /// One action, and whether its answer still finds somebody who waits for it.
     Place(Vec<Intent>, bool),
@@ -139,30 +142,33 @@ enum Travel {
         asked: Stamp,
     },
     Burn(u64),
+    /// A transfer inside the venue; whether it was sent before, and whether its answer still finds somebody who waits for it.
+    Transfer(TransferIntent, bool, bool),
+    Collateral(CollateralRead, Stamp),
     StreamBack,
     Restart,
 }
 
 /// A daemon and its venue in virtual time.
 pub struct World {
-    spec: WorldSpec,
+    pub(crate) spec: WorldSpec,
     start_ms: u64,
     mono: u64,
-    exchange: Exchange,
-    account: AccountKey,
+    pub(crate) exchange: Exchange,
+    pub(crate) account: AccountKey,
     background: Box<dyn Iterator<Item = TimedEvent>>,
     next_background: Option<TimedEvent>,
-    desk: Option<Desk>,
+    pub(crate) desk: Option<Desk>,
     epoch: u32,
     log: Vec<Stamped>,
     travel: BTreeMap<(u64, u64), Travel>,
     travels: u64,
     asked_commands: u64,
     replies: BTreeMap<u64, CommandReply>,
-    used_nonces: BTreeSet<u64>,
+    pub(crate) used_nonces: BTreeSet<u64>,
     stream_up: bool,
     latency: Prng,
-    chance: Prng,
+    pub(crate) chance: Prng,
     calm: bool,
     /// What the venue tells of the past, to each daemon anew.
     history: Vec<Fact>,
@@ -172,6 +178,9 @@ pub struct World {
     reads: u64,
     /// Nonces that a burn used up.
     pub(crate) burnt: BTreeSet<u64>,
+    /// Whether the transfer with a nonce that was used moved anything.
+    pub(crate) moved: BTreeMap<u64, bool>,
+    pub(crate) outside: Option<Box<dyn Outside>>,
     /// What happened at the venue that no journal shows.
     pub(crate) seen: BTreeMap<&'static str, u32>,
 }
@@ -203,6 +212,18 @@ impl World {
     /// # Errors
     /// If the venue's specification is not one.
     pub fn new(spec: WorldSpec, background: impl Iterator<Item = TimedEvent> + 'static) -> Result<World, WorldError> {
+        World::with(spec, background, None)
+    }
+
+    /// The same, with something outside of the venue.
+    ///
+    /// # Errors
+    /// As for [`World::new`].
+    pub fn with(
+        spec: WorldSpec,
+        background: impl Iterator<Item = TimedEvent> + 'static,
+        outside: Option<Box<dyn Outside>>,
+    ) -> Result<World, WorldError> {
         let start_ms = spec.exchange.start_ms;
         let mut exchange = Exchange::new(spec.exchange.clone(), spec.seed)?;
         let account = AccountKey([0xAC; 20]);
@@ -235,9 +256,12 @@ impl World {
             orphans: 0,
             reads: 0,
             burnt: BTreeSet::new(),
+            moved: BTreeMap::new(),
+            outside,
             seen: BTreeMap::new(),
             spec,
         };
+        world.fund();
         world.next_background = world.background.next();
         world.boot()?;
         Ok(world)
@@ -250,11 +274,11 @@ impl World {
     }
 
     /// Now by the venue's clock, UTC milliseconds.
-    fn venue_ms(&self) -> u64 {
+    pub(crate) fn venue_ms(&self) -> u64 {
         self.start_ms + self.mono / 1_000_000
     }
 
-    fn note(&mut self, what: &'static str) {
+    pub(crate) fn note(&mut self, what: &'static str) {
         *self.seen.entry(what).or_default() += 1;
     }
 
@@ -385,6 +409,7 @@ impl World {
         self.tell_events();
         if self.mono >= self.next_second {
             self.next_second += 1_000_000_000;
+            self.pass_outside(&mut facts);
             self.misfortune();
         }
         self.deliver(facts)
@@ -399,7 +424,7 @@ impl World {
             reconcile_every: Span::secs(15),
             foreign: ForeignPolicy::Freeze,
             unknown_max: 3,
-            treasury: None,
+            treasury: self.spec.money.as_ref().map(|money| money.plan.clone()),
         };
         let tenure = Tenure {
             epoch: Epoch(self.epoch),
@@ -471,7 +496,12 @@ impl World {
         self.desk = None;
         self.crashes += 1;
         self.stream_up = false;
-        self.travel.retain(|_, t| matches!(t, Travel::Place(..) | Travel::Cancel(_) | Travel::Burn(_)));
+        self.travel.retain(|_, t| {
+            matches!(t, Travel::Place(..) | Travel::Cancel(_) | Travel::Burn(_) | Travel::Transfer(..) | Travel::Restart)
+        });
+        if let Some(outside) = &mut self.outside {
+            outside.die();
+        }
         let away = Span::millis(200 + self.chance.below(2_800));
         self.post(away, Travel::Restart);
     }
@@ -508,22 +538,22 @@ impl World {
         Some(NewOrder::limit(rules, side, px, lots, tif.into()))
     }
 
-    fn post(&mut self, after: Span, travel: Travel) {
+    pub(crate) fn post(&mut self, after: Span, travel: Travel) {
         self.travels += 1;
         self.travel.insert((self.mono + after.0, self.travels), travel);
     }
 
-    fn post_late(&mut self, travel: Travel) {
+    pub(crate) fn post_late(&mut self, travel: Travel) {
         let after = self.one_way();
         self.post(after, travel);
     }
 
-    fn one_way(&mut self) -> Span {
+    pub(crate) fn one_way(&mut self) -> Span {
         let (least, most) = self.spec.latency;
         Span(least.0 + self.latency.below(most.0.saturating_sub(least.0) + 1))
     }
 
-    fn bad_luck(&mut self, per_thousand: u64) -> bool {
+    pub(crate) fn bad_luck(&mut self, per_thousand: u64) -> bool {
         !self.calm && self.chance.chance(per_thousand, 1_000)
     }
 
@@ -533,6 +563,8 @@ impl World {
             Travel::Place(intents, awaited) => self.place_at_venue(&intents, awaited),
             Travel::Cancel(cancel) => self.cancel_at_venue(&cancel),
             Travel::Read { keys, fills_since_ms, asked } => self.read_at_venue(&keys, fills_since_ms, asked),
+            Travel::Transfer(intent, is_again, is_awaited) => self.transfer_at_venue(&intent, is_again, is_awaited),
+            Travel::Collateral(read, asked) => self.collateral_at_venue(&read, asked),
             Travel::Burn(nonce) => {
                 let burnt = self.used_nonces.insert(nonce);
                 if burnt {
@@ -717,7 +749,7 @@ impl World {
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), WorldError> {
-        let (mut entries, mut cleared) = (Vec::new(), Vec::new());
+        let (mut entries, mut cleared, mut transfers) = (Vec::new(), Vec::new(), Vec::new());
         for effect in effects {
             match effect {
                 Effect::Record(stamped) => entries.push(stamped),
@@ -740,7 +772,17 @@ impl World {
                 Effect::Reply(asker, reply) => {
                     self.replies.insert(asker, reply);
                 }
-                Effect::Alert(_) | Effect::Transfer(_) | Effect::ForgetTransfer(_) | Effect::ReadCollateral(_) => {}
+                Effect::Transfer(cleared) => transfers.push(cleared),
+                Effect::ForgetTransfer(id) => {
+                    if let Some(outside) = &mut self.outside {
+                        outside.forget(id);
+                    }
+                }
+                Effect::ReadCollateral(read) => {
+                    let asked = self.now();
+                    self.post_late(Travel::Collateral(read, asked));
+                }
+                Effect::Alert(_) => {}
             }
         }
         if !cleared.is_empty() && self.bad_luck(self.spec.faults.crashes / 4) {
@@ -748,7 +790,18 @@ impl World {
             self.crash();
             return Ok(());
         }
-        let released = self.make_durable(cleared, entries)?;
+        if !transfers.is_empty() && self.bad_luck(self.spec.faults.crashes * 2) {
+            self.note("dies before a step of a transfer is durable");
+            self.crash();
+            return Ok(());
+        }
+        let (released, moving) = self.make_durable(cleared, transfers, entries)?;
+        if !moving.is_empty() && self.bad_luck(self.spec.faults.crashes * 2) {
+            self.note("dies between a step of a transfer and its carrying out");
+            self.crash();
+            return Ok(());
+        }
+        self.carry_transfers(moving);
         if !released.is_empty() && self.bad_luck(self.spec.faults.crashes / 4) {
             self.note("dies between an intent and its sending");
             self.crash();
@@ -777,11 +830,16 @@ impl World {
         Ok(())
     }
 
-    fn make_durable(&mut self, cleared: Vec<margin_guard::Cleared>, entries: Vec<Stamped>) -> Result<Vec<Released>, WorldError> {
+    fn make_durable(
+        &mut self,
+        cleared: Vec<Cleared>,
+        transfers: Vec<ClearedTransfer>,
+        entries: Vec<Stamped>,
+    ) -> Result<(Vec<Released>, Vec<ReleasedTransfer>), WorldError> {
         let log = std::cell::RefCell::new(std::mem::take(&mut self.log));
         let memory = Memory(&log, Epoch(self.epoch));
         let result = {
-            let future = pin!(release(cleared, entries, &memory));
+            let future = pin!(release_all(cleared, transfers, entries, &memory));
             match future.poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(result) => result.map_err(|e| WorldError::Release(e.to_string())),
                 Poll::Pending => Err(WorldError::Release("memory made it wait".to_owned())),

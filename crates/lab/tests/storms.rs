@@ -101,6 +101,7 @@ fn world(seed: u64, faults: Faults, balance: i32) -> World {
         latency: (Span::millis(5), Span::millis(120)),
         clock_offset_ms: 0,
         faults,
+        money: None,
     };
     let mut world = World::new(spec, merged(btc, eth)).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
     world.learn(history("BTC", 600_000, calm_rate));

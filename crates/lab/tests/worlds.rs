@@ -55,6 +55,7 @@ fn world(seed: u64, faults: Faults, clock_offset_ms: i64) -> World {
         latency: (Span::millis(5), Span::millis(120)),
         clock_offset_ms,
         faults,
+        money: None,
     };
     let mut world = World::new(spec, merged(btc, eth)).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
     world.learn(["BTC", "ETH"].map(funding).into());

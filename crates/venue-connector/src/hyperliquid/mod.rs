@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::{ClientKey, Fact, Instrument, InstrumentId, OrderReport, Prng, Usd, VenueOrderId, VenueSnapshot};
+use domain::{ClientKey, EvmAddress, Fact, Instrument, InstrumentId, OrderReport, Prng, Usd, VenueOrderId, VenueSnapshot};
 use margin_guard::{Released, ReleasedTransfer};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -191,6 +191,22 @@ impl Connector {
     /// If the read failed.
     pub async fn spot_usdc(&self) -> Result<Usd, ReadError> {
         orders::spot_usdc(&self.shared).await
+    }
+
+    /// What the perpetuals balance of `account`, a sub-account or a master, could give away at once, in the venue's words.
+    ///
+    /// # Errors
+    /// If the read failed.
+    pub async fn withdrawable(&self, account: EvmAddress) -> Result<Usd, ReadError> {
+        orders::withdrawable(&self.shared, account).await
+    }
+
+    /// Whose sub-account the account is; nothing if it is none.
+    ///
+    /// # Errors
+    /// If the read failed.
+    pub async fn master(&self) -> Result<Option<EvmAddress>, ReadError> {
+        orders::master(&self.shared).await
     }
 
     /// By which roads USDC comes in and goes out: `bridge` or `cctp`. To be asked before a deposit (fact sheet §11).

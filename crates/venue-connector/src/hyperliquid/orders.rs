@@ -30,7 +30,7 @@ use super::nonce::NonceAhead;
 use crate::port::Next;
 use outcome::{Failure, outcomes};
 pub use transfer::Deposit;
-pub(super) use transfer::{deposits, spot_usdc, transfer, usdc_routing};
+pub(super) use transfer::{deposits, master, spot_usdc, transfer, usdc_routing, withdrawable};
 
 pub(super) use cancel::{OpenRow, cancel, sweep};
 pub(super) use post::{PostReader, Posts, posts};

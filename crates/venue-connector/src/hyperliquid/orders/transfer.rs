@@ -7,7 +7,9 @@ use domain::{EvmAddress, Fact, Route, TransferEvent, TransferIntent, TransferOut
 use margin_guard::{ReleasedTransfer, TransferStep};
 use wire::hyperliquid::User;
 use wire::hyperliquid::action::{SubAccountTransfer, UpdateIsolatedMargin, UsdClassTransfer, Withdraw3};
-use wire::hyperliquid::info::{InfoRequest, KnownDelta, LedgerDelta, LedgerUpdate, SpotClearinghouseState, UsdcRouting};
+use wire::hyperliquid::info::{
+    ClearinghouseState, InfoRequest, KnownDelta, LedgerDelta, LedgerUpdate, SpotClearinghouseState, UsdcRouting, UserRole,
+};
 use wire::hyperliquid::sign::{ChainId, Key};
 
 use super::*;
@@ -222,6 +224,20 @@ pub(in crate::hyperliquid) async fn spot_usdc(shared: &Shared) -> Result<Usd, Re
     let state: SpotClearinghouseState = shared.reads.read(&request, how(shared)).await?;
     let free = state.balances.iter().find(|b| b.coin == "USDC").map(|b| b.total.get() - b.hold.get()).unwrap_or_default();
     Usd::new(free.max(rust_decimal::Decimal::ZERO)).map_err(|e| ReadError::malformed("spotClearinghouseState", e))
+}
+
+/// What the perpetuals balance of `account` could give away at once, in the venue's words.
+pub(in crate::hyperliquid) async fn withdrawable(shared: &Shared, account: EvmAddress) -> Result<Usd, ReadError> {
+    let request = InfoRequest::ClearinghouseState { user: User::from(address(account)), dex: None };
+    let state: ClearinghouseState = shared.reads.read(&request, how(shared)).await?;
+    Usd::new(state.withdrawable.get()).map_err(|e| ReadError::malformed("clearinghouseState", e))
+}
+
+/// Whose sub-account the account is; nothing if it is none.
+pub(in crate::hyperliquid) async fn master(shared: &Shared) -> Result<Option<EvmAddress>, ReadError> {
+    let role: UserRole =
+        shared.reads.read(&InfoRequest::UserRole { user: User::from(shared.config.account) }, how(shared)).await?;
+    Ok(role.data.and_then(|data| data.master).as_ref().and_then(User::address).map(|address| EvmAddress(address.0)))
 }
 
 /// By which road USDC comes in and goes out, in the venue's words.

@@ -130,4 +130,8 @@ async fn c23_only_a_known_text_ends_a_transfer_and_sending_it_again_asks_the_led
     assert_eq!(rig.connector.spot_usdc().await.map(|u| u.to_string()), Ok("20.5".to_owned()));
     stub.info("usdcRouting", json!({"depositRoute":"cctp","withdrawalRoute":"bridge"}));
     assert_eq!(rig.connector.usdc_routing().await.map(|r| r.deposit_route), Ok("cctp".to_owned()));
+    let free = rig.connector.withdrawable(EvmAddress([0x5b; 20])).await;
+    assert_eq!(free.map(|u| u.to_string()), Ok("1000".to_owned()));
+    assert_eq!(stub.infos("clearinghouseState").last().map(|asked| asked["user"].clone()), Some(json!(EvmAddress([0x5b; 20]))));
+    assert_eq!(rig.connector.master().await, Ok(None), "a user has no master");
 }

@@ -1,6 +1,6 @@
 //! How a daemon comes up, and what it leaves behind: fold the journal, read the latch, ask the venue, reconcile, then trade.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use desk::{Desk, DeskConfig, Effect, Tenure};
-use domain::{Command, Entry, Fact, ParentId, Seed, Stamped, StopLevel, Venue};
+use desk::{Desk, DeskConfig, Effect, Tenure, TreasuryPlan};
+use domain::{Command, Entry, EvmAddress, Fact, ParentId, Seed, Stamped, StopLevel, TransferEvent, TransferId, Venue};
 use execution::tca::ReportBuilder;
 use journal::{Identity, Journal, OpenError, Opened, Options};
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,9 +18,10 @@ use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 use venue_connector::hyperliquid::{Config, Connector, Resume, Started};
 
+use crate::carrier::{Carrier, Keys};
 use crate::cli::RunArgs;
-use crate::config::{Checked, Endpoint, LogStyle, RawParent};
-use crate::daemon::{self, Exit, Parts, Request, Signal};
+use crate::config::{Checked, Endpoint, LogStyle, RawParent, TreasuryPart};
+use crate::daemon::{self, Answers, Exit, Parts, Request, Signal};
 use crate::gate::Gate;
 use crate::live::{Frame, Live};
 use crate::wall::Wall;
@@ -53,13 +54,20 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     let identity = Identity { venue: Venue::Hyperliquid, network: target.network.clone(), account: target.account.to_string() };
     let opened = open(&journal_dir, &identity, config.seed)?;
     let wall = Arc::new(Wall::resume(opened.last));
-    let clock = {
+    let clock: venue_connector::Clock = {
         let wall = Arc::clone(&wall);
         Arc::new(move || wall.stamp())
     };
-    let started = connect(&config, target, clock, &opened).await?;
+    let funds = treasury_on(&config).map(|part| Keys::read(part, &target)).transpose()?;
+    let plan = plan_treasury(&config, funds.as_ref(), &target)?;
+    if plan.is_none() {
+        warn_of_orphans(&opened.entries);
+    }
+    let started = connect(&config, target, Arc::clone(&clock), &opened).await?;
     gate.govern(started.connector.clone());
-    let (desk, effects) = boot_desk(&config, &opened, &started, &wall, &gate)?;
+    let (desk, effects) = boot_desk(&config, plan, &opened, &started, &wall, &gate)?;
+    let answers = Answers::default();
+    let carrier = Carrier::start(&config, funds, started.connector.clone(), clock, answers.to.clone());
     let (requests_in, requests) = mpsc::channel(api::REQUESTS_MAX);
     let listener =
         api::bind(&config.socket).map_err(|e| Failure::other(format!("the operator socket {}: {e}", config.socket.display())))?;
@@ -78,6 +86,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         journal: opened.journal,
         journal_dir: journal_dir.clone(),
         connector: started.connector,
+        carrier,
         market: started.market,
         account: started.account,
         limits: config.limits.clone(),
@@ -89,7 +98,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         expect_parents: expect,
     };
     drop(requests_in);
-    let ended = match tokio::spawn(daemon::run(parts)).await {
+    let ended = match tokio::spawn(daemon::run(parts, answers)).await {
         Ok(ended) => Ok(ended),
         Err(e) => Err(panicked(&e, &gate, &journal_dir, &connector).await),
     };
@@ -250,6 +259,11 @@ async fn connect(
         if let Entry::Intent { intent, .. } = &stamped.entry {
             nonce = nonce.max(intent.nonce);
         }
+        if let Entry::Transfer { event: TransferEvent::Intended(intent), .. } = &stamped.entry
+            && intent.route.leg().is_none()
+        {
+            nonce = nonce.max(intent.nonce);
+        }
         if let Entry::Funding(payment) = &stamped.entry {
             funding_ms = funding_ms.max(Some(payment.venue_ms));
         }
@@ -260,8 +274,50 @@ async fn connect(
     Connector::start(setup, target.key, clock, jitter, resume).await.map_err(|e| Failure::new(exit::VENUE, &e))
 }
 
+fn treasury_on(config: &Checked) -> Option<&TreasuryPart> {
+    config.treasury.as_ref().filter(|part| part.enabled)
+}
+
+/// What the desk does with `[treasury]` for the account that was found.
+fn plan_treasury(config: &Checked, keys: Option<&Keys>, target: &venue::Target) -> Result<Option<TreasuryPlan>, Failure> {
+    let (Some(part), Some(keys)) = (treasury_on(config), keys) else { return Ok(None) };
+    if !keys.may_sign && (part.spot || part.sweep.is_some()) {
+        warn!("an agent cannot move the account's spot balance: without treasury.funds_key_file it is not used");
+    }
+    let plan = part.plan(EvmAddress(target.account.0), keys.may_sign, config.limits.cover());
+    let faults = plan.faults(config.limits.cover());
+    if faults.is_empty() {
+        return Ok(Some(plan));
+    }
+    let faults: String = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+    Err(Failure { code: exit::CONFIG, why: format!("the treasury does not fit the account:{faults}") })
+}
+
+/// Transfers that an earlier tenure left under way and nobody looks after in this one.
+fn warn_of_orphans(entries: &[Stamped]) {
+    let mut open: BTreeMap<TransferId, domain::Transfer> = BTreeMap::new();
+    for stamped in entries {
+        let Entry::Transfer { id, event } = &stamped.entry else { continue };
+        if let TransferEvent::Intended(intent) = event {
+            open.insert(*id, domain::Transfer::new(intent.clone(), stamped.at));
+        } else if let Some(transfer) = open.get_mut(id)
+            && let Err(fault) = transfer.apply(stamped.at, event)
+        {
+            warn!("the ledger of transfers does not add up: {fault}");
+        }
+    }
+    for transfer in open.values().filter(|transfer| transfer.open()) {
+        let intent = &transfer.intent;
+        error!(
+            transfer = %intent.id, route = intent.route.name(), amount = %intent.amount, state = transfer.state.name(),
+            "a transfer is under way and [treasury] is off: nobody looks after it"
+        );
+    }
+}
+
 fn boot_desk(
     config: &Checked,
+    treasury: Option<TreasuryPlan>,
     opened: &Opened,
     started: &Started,
     wall: &Wall,
@@ -274,7 +330,7 @@ fn boot_desk(
         reconcile_every: config.reconcile_every,
         foreign: config.foreign,
         unknown_max: config.unknown_max,
-        treasury: None,
+        treasury,
     };
     let tenure = Tenure {
         epoch: opened.epoch,

@@ -8,7 +8,7 @@
 //! The desk never waits. Groups are made durable in order by one task, several at a time when they queue up; an order is
 //! handed to the connector only as [`margin_guard::Released`], after its group is on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -16,16 +16,18 @@ use std::time::Duration;
 
 use desk::{Cancel, Desk, Effect, Severity};
 use domain::{
-    Command, CommandReply, Entry, Fact, InstrumentId, Reject, RejectKind, SendOutcome, Side, Stamped, StopLevel, Venue,
+    Command, CommandReply, Entry, Fact, InstrumentId, Reject, RejectKind, SendOutcome, Side, Stamped, StopLevel, TransferId,
+    Venue,
 };
 use journal::Journal;
-use margin_guard::{Cleared, Limits, release};
+use margin_guard::{Cleared, ClearedTransfer, Limits, release_all};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 use venue_connector::hyperliquid::Connector;
 use venue_connector::{CancelRequest, MarketFeed, OrderPort};
 
+use crate::carrier::Carrier;
 use crate::gate::Gate;
 use crate::show::margin::MarginView;
 use crate::views::{self, Sized, View};
@@ -76,6 +78,8 @@ pub struct Parts {
     pub journal_dir: PathBuf,
     /// The venue.
     pub connector: Connector,
+    /// Hands for money.
+    pub carrier: Carrier,
     /// Market data.
     pub market: MarketFeed,
     /// Account facts.
@@ -105,6 +109,22 @@ pub enum Signal {
     Cancel,
 }
 
+/// Where whoever was sent to do something says how it went.
+#[derive(Debug)]
+pub struct Answers {
+    /// To say so.
+    pub to: mpsc::Sender<Fact>,
+    /// For the loop.
+    pub from: mpsc::Receiver<Fact>,
+}
+
+impl Default for Answers {
+    fn default() -> Answers {
+        let (to, from) = mpsc::channel(FACTS_PER_STEP);
+        Answers { to, from }
+    }
+}
+
 /// Why the loop ended.
 #[derive(Debug)]
 pub enum Exit {
@@ -128,7 +148,33 @@ pub enum Exit {
 struct Group {
     entries: Vec<Stamped>,
     cleared: Vec<Cleared>,
+    transfers: Vec<ClearedTransfer>,
+    /// Transfers that the wallet drops once what was said before of them is durable and handed over.
+    forgotten: Vec<TransferId>,
     replies: Vec<(oneshot::Sender<CommandReply>, CommandReply)>,
+}
+
+impl Group {
+    fn is_empty(&self) -> bool {
+        let Group { entries, cleared, transfers, forgotten, replies } = self;
+        entries.is_empty() && cleared.is_empty() && transfers.is_empty() && forgotten.is_empty() && replies.is_empty()
+    }
+
+    /// As many of `waiting` as one flush may take, in order: a transfer has one step in it, so that each is released by itself.
+    fn one_flush(waiting: &mut Vec<Group>) -> Group {
+        let mut ids = BTreeSet::new();
+        let fits = |group: &&Group| group.transfers.iter().all(|cleared| ids.insert(cleared.step().id()));
+        let count = waiting.iter().take_while(fits).count().max(1);
+        let mut whole = Group::default();
+        for group in waiting.drain(..count.min(waiting.len())) {
+            whole.entries.extend(group.entries);
+            whole.cleared.extend(group.cleared);
+            whole.transfers.extend(group.transfers);
+            whole.forgotten.extend(group.forgotten);
+            whole.replies.extend(group.replies);
+        }
+        whole
+    }
 }
 
 /// What a turn of the loop begins with.
@@ -151,15 +197,16 @@ struct Loop {
 }
 
 /// Runs until something ends it; returns why, and what an operator would see at that moment.
-pub async fn run(parts: Parts) -> (Exit, View) {
+pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
     let (groups, group_queue) = mpsc::channel(GROUPS_MAX);
-    let (answers_in, mut answers) = mpsc::channel(FACTS_PER_STEP);
+    let Answers { to: answers_in, from: mut answers } = answers;
     let (broken_in, mut broken) = mpsc::channel(1);
     let writer = tokio::spawn(write_groups(WriteHalf {
         queue: group_queue,
         journal: parts.journal.clone(),
         journal_dir: parts.journal_dir.clone(),
         connector: parts.connector.clone(),
+        carrier: parts.carrier.clone(),
         gate: Arc::clone(&parts.gate),
         answers: answers_in.clone(),
         broken: broken_in,
@@ -365,7 +412,11 @@ impl Loop {
                 Effect::Pull { venue, keys, fills_since_ms } => self.pull(venue, keys, fills_since_ms),
                 Effect::Burn { venue, nonce } => self.burn(venue, nonce),
                 // no plan is configured, so the desk asks for none of these
-                Effect::Transfer(_) | Effect::ForgetTransfer(_) | Effect::ReadCollateral(_) => {}
+                Effect::Transfer(cleared) => group.transfers.push(cleared),
+                Effect::ForgetTransfer(id) => group.forgotten.push(id),
+                Effect::ReadCollateral(read) => {
+                    self.tasks.spawn(self.parts.carrier.clone().read(read));
+                }
                 Effect::Reply(asker, reply) => {
                     if let Some(to) = self.askers.remove(&asker) {
                         group.replies.push((to, reply));
@@ -384,8 +435,7 @@ impl Loop {
         if rearmed {
             self.parts.gate.open();
         }
-        let empty = group.entries.is_empty() && group.cleared.is_empty() && group.replies.is_empty();
-        if !empty && self.groups.send(group).await.is_err() {
+        if !group.is_empty() && self.groups.send(group).await.is_err() {
             // the writer has reported why before it left; the next turn of the loop reads it
             warn!("the journal is closed; nothing more is recorded or placed");
         }
@@ -466,6 +516,7 @@ struct WriteHalf {
     journal: Journal,
     journal_dir: PathBuf,
     connector: Connector,
+    carrier: Carrier,
     gate: Arc<Gate>,
     answers: mpsc::Sender<Fact>,
     broken: mpsc::Sender<String>,
@@ -476,13 +527,8 @@ async fn write_groups(mut this: WriteHalf) {
     let mut waiting: Vec<Group> = Vec::new();
     let placements = Arc::new(Semaphore::new(PLACEMENTS_MAX));
     let tasks = TaskTracker::new();
-    while this.queue.recv_many(&mut waiting, GROUPS_PER_FLUSH).await > 0 {
-        let mut whole = Group::default();
-        for group in waiting.drain(..) {
-            whole.entries.extend(group.entries);
-            whole.cleared.extend(group.cleared);
-            whole.replies.extend(group.replies);
-        }
+    while !waiting.is_empty() || this.queue.recv_many(&mut waiting, GROUPS_PER_FLUSH).await > 0 {
+        let whole = Group::one_flush(&mut waiting);
         let latches: Vec<Entry> = whole
             .entries
             .iter()
@@ -498,7 +544,7 @@ async fn write_groups(mut this: WriteHalf) {
                 error!("the latch file could not be written: {e}; the journal alone holds the latch");
             }
         }
-        let released = match release(whole.cleared, whole.entries, &this.journal).await {
+        let (released, transfers) = match release_all(whole.cleared, whole.transfers, whole.entries, &this.journal).await {
             Ok(released) => released,
             Err(e) => {
                 this.gate.close();
@@ -514,6 +560,8 @@ async fn write_groups(mut this: WriteHalf) {
                 tracing::debug!("an operator left before the reply was durable");
             }
         }
+        this.carrier.carry(transfers, this.gate.is_closed(), &tasks);
+        whole.forgotten.into_iter().for_each(|id| this.carrier.forget(id));
         if released.is_empty() {
             continue;
         }

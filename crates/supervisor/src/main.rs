@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod api;
 mod boot;
+mod carrier;
 mod cli;
 mod client;
 mod config;

@@ -83,7 +83,10 @@ fn bridge_key(path: Option<&Path>) -> Result<Option<paper::BridgeKey>, Failure> 
 }
 
 /// Reads a key that its owner alone may read (T05); `field` says which in the configuration.
-fn read_key(field: &str, path: &Path) -> Result<Key, Failure> {
+///
+/// # Errors
+/// If it cannot be read, others may read it, or it holds no key.
+pub fn read_key(field: &str, path: &Path) -> Result<Key, Failure> {
     let fail = |why: String| Failure { code: exit::CONFIG, why: format!("{field} {}: {why}", path.display()) };
     let mode = fs::metadata(path).map_err(|e| fail(e.to_string()))?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {

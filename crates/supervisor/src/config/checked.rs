@@ -227,7 +227,8 @@ impl Checked {
             }
         };
         let treasury = raw.treasury.as_ref().zip(venue.as_ref()).and_then(|(treasury, venue)| {
-            let around = Around { endpoint: &venue.endpoint, network: venue.network, base };
+            let around =
+                Around { endpoint: &venue.endpoint, network: venue.network, base, cover: guard.as_ref().map(Limits::cover) };
             TreasuryPart::check(&mut faults, treasury, &around)
         });
         if let (Some(limits), Some(venue)) = (&guard, &venue) {

@@ -6,8 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use domain::{EvmAddress, Ratio, Span, Usd, Wei, plain_decimal};
-use margin_guard::{DestinationKind, RawTreasury, TreasuryLimits};
+use desk::{CctpRung, RouteTerms, Sweep, TreasuryPlan, WalletRung};
+use domain::{EvmAddress, Ratio, Span, Usd, Venue, Wei, plain_decimal};
+use margin_guard::{Cover, DestinationKind, RawTreasury, TreasuryLimits};
 use serde_json::{Value, json};
 use venue_connector::hyperliquid::Network;
 
@@ -145,6 +146,7 @@ pub(super) struct Around<'a> {
     pub endpoint: &'a Endpoint,
     pub network: Network,
     pub base: &'a Path,
+    pub cover: Option<&'a Cover>,
 }
 
 impl TreasuryPart {
@@ -217,7 +219,44 @@ impl TreasuryPart {
         {
             unknown.into_iter().for_each(|unknown| faults.unknown(path, unknown));
         }
+        if let Some(cover) = around.cover {
+            // the embedded venue makes its account when it starts: until then the wallet's address stands for it
+            let wallet = part.limits.wallet().map_or(EvmAddress([0; 20]), |wallet| wallet.address);
+            faults.0.extend(part.plan(wallet, true, cover).faults(cover));
+        }
         Some(part)
+    }
+
+    /// What the desk does with it for `account`. `may_sign`: the account's own actions, which an agent cannot sign, can be signed.
+    #[must_use]
+    pub fn plan(&self, account: EvmAddress, may_sign: bool, cover: &Cover) -> TreasuryPlan {
+        let terms = |route: RoutePart| RouteTerms { delay: route.delay, cost: route.cost };
+        let usual = TreasuryPlan::new(self.limits.clone(), Venue::Hyperliquid, account, cover);
+        TreasuryPlan {
+            target: self.target.unwrap_or(usual.target),
+            target_shocked: self.target_shocked.unwrap_or(usual.target_shocked),
+            spot_floor: (self.spot && may_sign).then_some(self.spot_reserve),
+            sub_account_floor: (!self.sub_accounts.is_empty()).then_some(self.sub_account_reserve),
+            isolated: self.isolated,
+            wallet: self.wallet.as_ref().map(|wallet| WalletRung {
+                reserve: wallet.reserve,
+                gas_reserve: wallet.gas_reserve,
+                cctp: self.cctp_terms.map(|terms| CctpRung {
+                    destination_domain: terms.destination_domain,
+                    forwarder: terms.forwarder,
+                    // the perpetuals balance
+                    dex: 0,
+                    min_finality_threshold: terms.min_finality_threshold,
+                    fee_max: terms.fee_max,
+                    valid_for: terms.valid_for,
+                }),
+            }),
+            inside: terms(self.inside),
+            bridge: terms(self.bridge),
+            cctp: terms(self.cctp),
+            sweep: self.sweep.filter(|_| may_sign).map(|sweep| Sweep { ceiling: sweep.ceiling, least: sweep.least }),
+            ..usual
+        }
     }
 
     /// What of it decides what the daemon does, for the configuration's hash.

@@ -14,7 +14,7 @@ use domain::{
     Side, Span, Stamp, StopLevel, Usd, Venue,
 };
 use margin_guard::{AccountLine, PositionLine};
-use risk::deleverage::{Account, Held};
+use risk::deleverage::{Account, Held, Plan};
 use risk::sizing::Walk;
 use risk::topup::Maintenance;
 use rust_decimal::Decimal;
@@ -77,11 +77,13 @@ impl Desk {
         let lines = self.guard.load_line(now);
         for line in &lines {
             let level = self.books.levels.get(&line.venue).copied().unwrap_or_default();
+            // where a top-up does not help, reducing begins at the level at which it should have
+            let level = if self.reduces_instead(line.venue) { level.max(MarginLevel::Reduce) } else { level };
             let running = self.running(now, line.venue);
             if running.is_empty() && level < MarginLevel::Reduce {
                 continue;
             }
-            let target = self.guard.limits().cover().target;
+            let target = self.reduce_target(line.venue);
             // nothing to cover is covered
             let restored = line.doubt.is_none() && (line.cover.is_some_and(|c| c >= target) || line.positions.is_empty());
             if restored {
@@ -95,7 +97,9 @@ impl Desk {
             let may_plan = line.doubt.is_none() && self.is_ready() && self.books.stop < StopLevel::Block && !self.draining;
             if level >= MarginLevel::Reduce && may_plan {
                 self.cancel_growing(now, line.venue, out);
-                self.plan(now, line, level, running, out);
+                if level >= MarginLevel::Kill || !self.help_is_near(now, line) {
+                    self.plan(now, line, level, running, out);
+                }
             }
         }
     }
@@ -154,17 +158,7 @@ impl Desk {
             return;
         }
         self.deleveraging.planned.insert(line.venue, now);
-        let held: Vec<Held<'static>> = line.positions.iter().filter_map(|p| self.held(now, p)).collect();
-        let of_held = |p: &&PositionLine| held.iter().any(|h| h.instrument == p.instrument);
-        let own: Usd = line.positions.iter().filter(of_held).filter_map(|p| p.maintenance).sum();
-        let account = Account {
-            equity,
-            maintenance_other: line.maintenance - own,
-            target: self.guard.limits().cover().target,
-            level,
-            runway_hours: line.runway_hours,
-        };
-        let plan = risk::deleverage::plan(&held, &account);
+        let plan = self.reductions(now, line, equity, level, self.reduce_target(line.venue));
         let cover = line.cover.map_or_else(|| "flat".to_owned(), |c| format!("cover {}", short(c)));
         let mut troubles = Vec::new();
         if !plan.restores {
@@ -192,6 +186,25 @@ impl Desk {
             let text = format!("{}: {cover}, margin level {level}: {}", line.venue, troubles.join("; "));
             self.alert(Severity::Act, "deleverage", text, out);
         }
+    }
+
+    /// The reductions that bring the account to `target`.
+    fn reductions(&self, now: Stamp, line: &AccountLine, equity: Usd, level: MarginLevel, target: Ratio) -> Plan {
+        let held: Vec<Held<'static>> = line.positions.iter().filter_map(|p| self.held(now, p)).collect();
+        let of_held = |p: &&PositionLine| held.iter().any(|h| h.instrument == p.instrument);
+        let own: Usd = line.positions.iter().filter(of_held).filter_map(|p| p.maintenance).sum();
+        let maintenance_other = line.maintenance - own;
+        let account = Account { equity, maintenance_other, target, level, runway_hours: line.runway_hours };
+        risk::deleverage::plan(&held, &account)
+    }
+
+    /// What bringing the account to `target` by reducing would cost; `None` if it is not known, or would not do it.
+    pub(crate) fn unwinding(&self, now: Stamp, line: &AccountLine, target: Ratio) -> Option<Usd> {
+        if line.positions.iter().any(|p| self.held(now, p).is_none_or(|held| held.cost.is_none())) {
+            return None;
+        }
+        let plan = self.reductions(now, line, line.equity?, line.level, target);
+        plan.restores.then(|| plan.reductions.iter().map(|r| r.cost).sum())
     }
 
     /// Ends reductions that the market ran away from, gives those less time that have too much, and says how much the others

@@ -85,7 +85,9 @@ impl Desk {
         let frozen = self.books.frozen.get(&instrument).map(|why| format!("market frozen: {why}"));
         let level = self.books.levels.get(&instrument.venue()).copied().unwrap_or_default();
         let loaded = (level >= MarginLevel::Reduce).then(|| format!("margin level {level}: positions are being reduced"));
-        Holds { reduction: None, growing: frozen.clone().or(loaded), reducing: frozen }
+        let instead =
+            self.reduces_instead(instrument.venue()).then(|| "positions are being reduced instead of a top-up".to_owned());
+        Holds { reduction: None, growing: frozen.clone().or(loaded).or(instead), reducing: frozen }
     }
 
     fn holds_all(&self, instrument: InstrumentId, market: &Market) -> Option<String> {

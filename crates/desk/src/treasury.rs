@@ -4,10 +4,12 @@
 //! way, takes one step, records it, and looks again. [`plan`] decides and is a function of its inputs; [`protocol`] carries a step
 //! through the judge (`margin_guard::Treasury`), which may refuse everything that the planner thinks of.
 
+mod account;
 mod collect;
 mod doors;
 mod plan;
 mod protocol;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -21,7 +23,6 @@ use domain::{
 use margin_guard::{Cover, Treasury, TreasuryLimits};
 
 use crate::drill::DrillPlan;
-use crate::{Desk, Effect};
 
 pub use view::{DestinationLine, SourceLine, TransferLine, TreasuryView, WalletLine};
 
@@ -207,6 +208,12 @@ pub(crate) struct Treasurer {
     low: Option<Stamp>,
     /// When money was last sent down the ladder.
     swept: Option<Stamp>,
+    /// Since when an answer about a source is awaited.
+    awaited: Option<Stamp>,
+    /// When a transfer last changed what the account or a source holds.
+    moved_at: Option<Stamp>,
+    /// Sources that the judge refused, when and why.
+    refused: BTreeMap<String, (Stamp, String)>,
     refusals: VecDeque<RefusedTransfer>,
     /// What was told and when, so that it is told again only rarely.
     told: BTreeMap<String, Stamp>,
@@ -218,8 +225,8 @@ pub(crate) struct Treasurer {
     broken: Option<String>,
     /// The newest event recorded of each open transfer: a repeat is not recorded.
     newest: BTreeMap<TransferId, TransferEvent>,
-    /// Delays that drills have measured, by the route's name.
-    measured: BTreeMap<&'static str, Span>,
+    /// How long the latest deposits took from decision to credit, drills among them, by the route's name.
+    measured: BTreeMap<&'static str, VecDeque<Span>>,
 }
 
 impl Treasurer {
@@ -241,6 +248,9 @@ impl Treasurer {
             cascade: None,
             low: None,
             swept: None,
+            awaited: None,
+            moved_at: None,
+            refused: BTreeMap::new(),
             refusals: VecDeque::new(),
             told: BTreeMap::new(),
             booked: VecDeque::new(),
@@ -261,16 +271,6 @@ impl Treasurer {
             self.on_idle(balance);
         } else if let Fact::Roads(roads) = fact {
             self.on_roads(roads);
-        }
-    }
-}
-
-impl Desk {
-    /// Looks after the account's collateral. Called at each look, before positions are reduced.
-    pub(crate) fn keep_account(&mut self, now: Stamp, out: &mut Vec<Effect>) {
-        self.tend_transfers(now, out);
-        if let Some(read) = self.treasurer.as_mut().and_then(|t| t.ask(now)) {
-            out.push(Effect::ReadCollateral(read));
         }
     }
 }

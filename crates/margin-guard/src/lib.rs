@@ -48,6 +48,7 @@ pub use proof::{Cleared, ReleaseError, Released, release, release_all};
 pub use refusal::{Datum, Refusal, Scope};
 pub use status::{AccountStatus, GuardStatus, MarketView};
 pub use transfer::{
-    Budgets, ClearedTransfer, Destination, DestinationKind, RawDestination, RawTreasury, RawWallet, ReleasedTransfer, Spent,
-    TransferRefusal, TransferStep, Treasury, TreasuryFault, TreasuryLimits, WalletLimits, least_deposit, raised, withdrawal_fee,
+    Budgets, ClearedTransfer, Destination, DestinationKind, Minimum, RawDestination, RawTreasury, RawWallet, ReleasedTransfer,
+    Spent, TransferRefusal, TransferStep, Treasury, TreasuryFault, TreasuryLimits, WalletLimits, least_deposit, minimum, raised,
+    withdrawal_fee,
 };

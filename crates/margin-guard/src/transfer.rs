@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     Attempt, AttemptKind, BadStep, ChainLeg, Entry, Epoch, EvmAddress, Route, Span, Stamp, StopLevel, Transfer, TransferEvent,
-    TransferId, TransferIntent, TransferOutcome, TransferState, Usd, WalletView, Wei,
+    TransferId, TransferIntent, TransferOutcome, TransferState, Usd, Venue, WalletView, Wei,
 };
 
 pub use limits::{
@@ -594,6 +594,22 @@ impl Treasury {
             |t: &Transfer| format!("{} for {}, of at most {timeout} from decision to credit", t.state.name(), now.since(t.at));
         self.transfers.values().filter(late).map(|t| (t.intent.id, why(t))).collect()
     }
+}
+
+/// What must at least arrive by a way, and what the way itself keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Minimum {
+    /// The least that arrives.
+    pub arrives: Usd,
+    /// What is kept on the way at any rate.
+    pub fee: Usd,
+}
+
+/// The least that `venue` credits by `route` (F92).
+#[must_use]
+pub fn minimum(venue: Venue, route: &Route) -> Minimum {
+    let least = limits::least(venue, kind_of(route));
+    Minimum { arrives: least.arrives, fee: least.fee }
 }
 
 /// What a replacement must offer at least: an eighth more, the most that nodes are known to ask for.

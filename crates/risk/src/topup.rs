@@ -97,6 +97,34 @@ pub struct TopUp {
     pub amount: Usd,
 }
 
+/// An account as it stands or after a scenario, with the cover that it must keep there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Standing<'a> {
+    /// The scenario's name.
+    pub name: &'a str,
+    /// `A'`.
+    pub equity: Usd,
+    /// `MMR'`.
+    pub maintenance: Usd,
+    /// `b`.
+    pub target: Ratio,
+}
+
+impl Standing<'_> {
+    /// `b·MMR' − A'`: what the cover is short of; below zero what it has to spare (quant §4.4).
+    #[must_use]
+    pub fn gap(&self) -> Usd {
+        needed(add(mul(self.target.decimal(), self.maintenance.decimal()), -self.equity.decimal()))
+    }
+}
+
+/// Which of several projections of one account needs most: the largest `T` of quant §4.4, where the projections are made elsewhere.
+/// The first of those that need the same.
+#[must_use]
+pub fn worst<'a, 'b>(standings: &'b [Standing<'a>]) -> Option<&'b Standing<'a>> {
+    standings.iter().rev().max_by_key(|standing| standing.gap())
+}
+
 /// The account after one scenario. Funding receipts are not counted.
 #[must_use]
 pub fn project(account: &Account, positions: &[Position<'_>], scenario: &Scenario<'_>) -> Projected {

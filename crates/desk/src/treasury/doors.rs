@@ -35,6 +35,11 @@ impl Treasurer {
         least_deposit(self.plan.venue)
     }
 
+    /// Whether the venue's word on roads is missing or too old.
+    pub(super) fn roads_are_old(&self, now: Stamp) -> bool {
+        self.roads.is_none_or(|roads| now.since(roads.at) > ROADS_AGE_MAX)
+    }
+
     /// The deposit that the venue takes now, and the most that may be kept of it.
     ///
     /// # Errors
@@ -42,7 +47,7 @@ impl Treasurer {
     pub(crate) fn deposit_route(&self, now: Stamp) -> Result<(Route, Usd), String> {
         let limits = self.judge.limits();
         let (rung, wallet) = self.plan.wallet.as_ref().zip(limits.wallet()).ok_or("no wallet is configured")?;
-        let roads = self.roads.filter(|roads| now.since(roads.at) <= ROADS_AGE_MAX);
+        let roads = self.roads.filter(|_| !self.roads_are_old(now));
         let road = roads.ok_or("by which road the venue takes deposits is not known")?.deposit;
         let kind = match road {
             UsdcRoad::Bridge => DestinationKind::Bridge,

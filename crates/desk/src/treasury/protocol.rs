@@ -7,11 +7,15 @@ use domain::{
 };
 use margin_guard::{ClearedTransfer, TransferRefusal, TreasuryFault};
 
+use super::account::at_work;
+use super::plan::settles;
 use super::{REFUSALS_KEPT, RefusedTransfer, Treasurer};
 use crate::{Desk, Effect, Severity};
 
 /// The same trouble is told again after this long.
 pub(super) const TELL_AGAIN: Span = Span::secs(600);
+/// A cause is read by people, and signed by nobody.
+const CAUSE_MAX: usize = 300;
 /// Kinds of trouble that are remembered.
 const TOLD_MAX: usize = 256;
 /// A transfer at the venue that nobody answered for is sent again, with the same nonce, after this long at first …
@@ -27,10 +31,20 @@ impl Treasurer {
             self.resumed.clear();
         } else if let Entry::TreasuryDecided(decision) = entry {
             self.cascade = decision.cascade;
+            self.begun = at_work(decision.action);
+            if self.cascade.is_some() {
+                self.low = Some(at);
+            }
             self.decision = decision.clone();
             self.decided = Some(at);
         } else if let Entry::Transfer { id, event } = entry {
+            if settles(event) {
+                self.moved_at = Some(at);
+            }
             if let TransferEvent::Credited { amount, venue_ms } = event {
+                if let Some((route, took)) = self.judge.transfer(*id).map(|t| (t.intent.route, at.since(t.at))) {
+                    self.measure(&route, took);
+                }
                 self.book(domain::DepositSeen { venue_ms: *venue_ms, amount: *amount });
             }
             if self.judge.transfer(*id).is_some_and(Transfer::open) {
@@ -209,31 +223,11 @@ impl Desk {
         out: &mut Vec<Effect>,
     ) -> Result<TransferId, TransferRefusal> {
         let highest = self.books.nonce;
-        let Some(treasurer) = &mut self.treasurer else { return Err(TransferRefusal::NotReconciled) };
-        if treasurer.unresumed().next().is_some() || treasurer.broken.is_some() || self.draining {
-            return Err(TransferRefusal::NotReconciled);
-        }
+        let draining = self.draining;
+        let Some(treasurer) = self.treasurer.as_mut().filter(|_| !draining) else { return Err(TransferRefusal::NotReconciled) };
         let name = route.name();
         let what = format!("{name} of {amount}");
-        let nonce = if route.leg().is_some() {
-            treasurer.judge.next_nonce(now)
-        } else {
-            // even ones are the desk's (ADR 3), above all that it gave out
-            let even = |n: u64| n + n % 2;
-            Ok(even(now.wall_ms).max(even(highest + 1)))
-        };
-        let intent = |nonce| TransferIntent {
-            id: treasurer.judge.next_id(),
-            venue: treasurer.plan.venue,
-            account: treasurer.plan.account,
-            route,
-            amount,
-            fee_max,
-            nonce,
-            limits: treasurer.plan.limits.id(),
-            cause: cause.to_owned(),
-        };
-        let cleared = nonce.map(intent).and_then(|intent| treasurer.judge.clear(now, intent));
+        let cleared = treasurer.clear(now, highest, route, amount, fee_max, cause);
         match cleared {
             Ok(cleared) => {
                 let id = cleared.step().id();
@@ -362,6 +356,41 @@ impl Desk {
 }
 
 impl Treasurer {
+    /// Has the judge look at a new transfer; `highest` is the highest nonce given out at the venue. A transfer of an earlier tenure
+    /// that was not taken up comes first.
+    pub(super) fn clear(
+        &mut self,
+        now: Stamp,
+        highest: u64,
+        route: Route,
+        amount: Usd,
+        fee_max: Usd,
+        cause: &str,
+    ) -> Result<ClearedTransfer, TransferRefusal> {
+        if self.unresumed().next().is_some() || self.broken.is_some() {
+            return Err(TransferRefusal::NotReconciled);
+        }
+        let nonce = if route.leg().is_some() {
+            self.judge.next_nonce(now)?
+        } else {
+            // even ones are the desk's (ADR 3), above all that it gave out
+            let even = |n: u64| n + n % 2;
+            even(now.wall_ms).max(even(highest + 1))
+        };
+        let intent = TransferIntent {
+            id: self.judge.next_id(),
+            venue: self.plan.venue,
+            account: self.plan.account,
+            route,
+            amount,
+            fee_max,
+            nonce,
+            limits: self.plan.limits.id(),
+            cause: cause.chars().take(CAUSE_MAX).collect(),
+        };
+        self.judge.clear(now, intent)
+    }
+
     /// Transfers of earlier tenures that this one has not taken up yet.
     pub(super) fn unresumed(&self) -> impl Iterator<Item = &Transfer> {
         self.judge.transfers().filter(|t| t.working() && !self.resumed.contains(&t.intent.id))

@@ -138,7 +138,7 @@ fn line(transfer: &Transfer) -> TransferLine {
     let intent = &transfer.intent;
     TransferLine {
         id: intent.id,
-        route: intent.route.clone(),
+        route: intent.route,
         amount: intent.amount,
         state: transfer.state.name(),
         transfer: transfer.clone(),
@@ -146,6 +146,18 @@ fn line(transfer: &Transfer) -> TransferLine {
 }
 
 impl Treasurer {
+    fn source_lines(&self, now: Stamp) -> Vec<SourceLine> {
+        let skipped = self.latest.as_ref().map(|d| d.skipped.clone()).unwrap_or_default();
+        let lines = self.sources(now).into_iter().enumerate().map(|(at, source)| SourceLine {
+            name: source.name,
+            balance: source.balance,
+            floor: source.floor,
+            age_s: source.at.map(|at| seconds(now.since(at))),
+            skipped: source.free.err().or(source.route.err()).or_else(|| skipped.get(at).cloned().flatten()),
+        });
+        lines.collect()
+    }
+
     fn wallet_line(&self, now: Stamp) -> Option<WalletLine> {
         let limits = self.plan.limits.wallet()?;
         let view = self.judge.wallet(now);
@@ -184,7 +196,7 @@ impl Desk {
             equity: load.and_then(|line| line.equity),
             withdrawable: state.and_then(|s| s.view.as_ref()).map(|view| view.withdrawable),
             wallet: treasurer.wallet_line(now),
-            sources: Vec::new(),
+            sources: treasurer.source_lines(now),
             in_flight: open.iter().filter(left).map(|t| t.amount).sum(),
             roads: treasurer.roads,
             budgets: judge.budgets(now),
@@ -196,7 +208,7 @@ impl Desk {
                 .collect(),
             action: latest.map_or(treasurer.decision.action, |d| d.action),
             why: latest.map_or_else(|| treasurer.decision.why.clone(), |d| d.why.clone()),
-            amount: latest.and_then(|d| d.amount),
+            amount: latest.and_then(|d| d.step.as_ref()).map(|step| step.amount),
             since: treasurer.decided,
             cascade: treasurer.cascade,
             ended: ended.into_iter().rev().take(ENDED_SHOWN).map(line).collect(),

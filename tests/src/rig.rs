@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use rust_decimal::Decimal;
@@ -17,6 +17,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 const COMMAND_MAX: Duration = Duration::from_secs(60);
 /// From an end that the desk knows to one that the journal holds: a few flushes of a busy disk.
 const FLUSH_MAX: Duration = Duration::from_secs(10);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+/// After a full hour the venue has settled it.
+const TURNED: Duration = Duration::from_secs(1);
 /// From the start of the daemon until it has read its venue and has a book.
 const READY_MAX: Duration = Duration::from_secs(60);
 
@@ -312,6 +316,27 @@ impl Rig {
         }
         all.extend(args.iter().map(|a| (*a).to_owned()));
         all
+    }
+}
+
+/// Waits, if need be, until no full hour lies within the next `needs`. On the hour the venue settles funding by itself, and its rate
+/// stays the newest one for an hour: a test that steers funding would find its own spike there.
+pub fn clear_of_the_hour(needs: Duration) {
+    clear_of(HOUR, needs);
+}
+
+/// Waits, if need be, until no midnight UTC lies within the next `needs`: a new day has lost nothing yet.
+pub fn clear_of_midnight(needs: Duration) {
+    clear_of(DAY, needs);
+}
+
+fn clear_of(period: Duration, needs: Duration) {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let period_ms = period.as_millis();
+    let left_ms = u64::try_from(period_ms - since_1970.as_millis() % period_ms).unwrap_or(0);
+    let left = Duration::from_millis(left_ms);
+    if left < needs {
+        thread::sleep(left + TURNED);
     }
 }
 

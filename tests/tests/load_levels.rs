@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use plimsoll_tests::Rig;
-use plimsoll_tests::rig::{open_in, progress};
+use plimsoll_tests::rig::{clear_of_midnight, open_in, progress};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -114,6 +114,7 @@ fn margin_cover(status: &Value) -> Option<Decimal> {
 
 #[test]
 fn c16_a_spent_budget_stays_spent_over_a_kill_and_a_rearm() {
+    clear_of_midnight(3 * SOON);
     let dir = tempfile::tempdir().unwrap();
     // losses may be as fast as they like, and small ones count
     let set = [

@@ -474,12 +474,18 @@ pub(super) async fn launch(config: Config) -> Rig {
 pub(super) async fn start(config: Config) -> Rig {
     let mut started = launch(config).await;
     wait_account(&mut started, |f| *f == Fact::Stream(Venue::Hyperliquid, StreamKind::Account, StreamHealth::Up)).await;
-    wait_market(&mut started, |f| *f == Fact::Stream(Venue::Hyperliquid, StreamKind::Market, StreamHealth::Up)).await;
+    let (_, before) =
+        wait_market(&mut started, |f| *f == Fact::Stream(Venue::Hyperliquid, StreamKind::Market, StreamHealth::Up)).await;
+    // history is read beside the streams, and may have come first
+    let history = before.into_iter().filter(|f| matches!(f, Fact::Bars { .. } | Fact::FundingRates { .. }));
+    for fact in history.rev() {
+        started.stash.push_front(fact);
+    }
     started
 }
 
-/// A test that waits longer than this has failed.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longer than anything waits on a loaded machine; a test that meets it has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The first account fact that `wanted` takes; everything before it is skipped and returned.
 pub(super) async fn wait_account(started: &mut Rig, wanted: impl Fn(&Fact) -> bool) -> (Fact, Vec<Fact>) {

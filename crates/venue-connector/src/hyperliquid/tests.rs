@@ -588,7 +588,7 @@ async fn f01_a_silent_market_is_stale_and_then_reconnected_although_it_answers_p
 async fn f04_an_account_stream_that_does_not_mention_an_acknowledged_order_is_stale() {
     let venue = Stub::serve().await;
     let mut config = config(&venue);
-    config.timing.mention = Duration::from_millis(300);
+    config.timing.mention = Duration::from_millis(1_000);
     let mut started = stub::start(config).await;
     let connections = venue.connections();
     // mentioned before its acknowledgement, mentioned after, and never
@@ -603,7 +603,7 @@ async fn f04_an_account_stream_that_does_not_mention_an_acknowledged_order_is_st
     shared.mentions.acked(2);
     venue.push(&mention(2));
     wait_account(&mut started, |f| matches!(f, Fact::Order(_))).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(venue.connections(), connections);
     shared.mentions.acked(3);
     wait_account(&mut started, account_is(StreamHealth::Stale)).await;

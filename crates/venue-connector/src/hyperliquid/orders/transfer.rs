@@ -24,6 +24,8 @@ enum Signing {
     Own(Action),
     /// The account's own key: an agent cannot.
     Funds(Action),
+    /// The account's own key, handed over for this transfer. Money leaves the venue: the connector's own key does not do, whosever it is.
+    Handed(Action),
 }
 
 fn address(of: EvmAddress) -> Address {
@@ -64,7 +66,7 @@ fn action(shared: &Shared, intent: &TransferIntent) -> Result<Signing, String> {
             let ntli = i64::try_from(micros).map_err(|_| "the amount is too large".to_owned())?;
             Signing::Own(Action::UpdateIsolatedMargin(UpdateIsolatedMargin { asset: market.venue_asset, is_buy: true, ntli }))
         }
-        Route::Withdrawal { destination } => Signing::Funds(Action::Withdraw3(Withdraw3 {
+        Route::Withdrawal { destination } => Signing::Handed(Action::Withdraw3(Withdraw3 {
             hyperliquid_chain: chain,
             signature_chain_id: ChainId::ARBITRUM_SEPOLIA,
             destination: address(*destination).to_string(),
@@ -87,8 +89,12 @@ pub(in crate::hyperliquid) async fn transfer(shared: &Shared, released: Released
 /// `again`: an earlier tenure may have sent it.
 pub(super) async fn send(shared: &Shared, intent: &TransferIntent, again: bool, funds: Option<&Key>) {
     let event = match prepare(shared, intent, funds) {
-        // what was never sent is over; what may have been sent is not
-        Err(why) if again => TransferEvent::Overdue { why },
+        // what was never sent is over; what may have been sent is not, and the ledger may show it
+        Err(why) if again => match landed(shared, intent).await {
+            Ok(true) => TransferEvent::Accepted,
+            Ok(false) => TransferEvent::Overdue { why },
+            Err(e) => TransferEvent::Overdue { why: format!("{why}; the venue's ledger could not be read: {e}") },
+        },
         Err(why) => TransferEvent::Ended(TransferOutcome::Refused { why }),
         Ok(body) => {
             tell(shared, intent, TransferEvent::Sent { hash: None }).await;
@@ -120,18 +126,27 @@ fn prepare(shared: &Shared, intent: &TransferIntent, funds: Option<&Key>) -> Res
         Signing::Funds(action) => {
             let own = Some(&shared.key).filter(|_| shared.signer == shared.config.account);
             let key = funds.or(own).ok_or("it needs the account's own key; an agent cannot sign it")?;
-            if !shared.config.sub_account && key.address() != shared.config.account {
-                return Err(format!("the funds key is of {}, not of the account", key.address()));
-            }
-            let signed = wire::hyperliquid::sign::sign(key, action, intent.nonce, None, None, shared.config.network);
-            let signed = signed.map_err(|e| e.to_string())?;
-            serde_json::to_vec(&signed).map_err(|e| e.to_string())?
+            user_signed(shared, intent, action, key)?
+        }
+        Signing::Handed(action) => {
+            let key = funds.ok_or("it needs the operator's own signer, and none is at hand")?;
+            user_signed(shared, intent, action, key)?
         }
     };
     shared.reads.weight.take(now, action_weight(1), Purpose::Place).map_err(|e| e.to_string())?;
     // money that saves the account may trickle like a reduction
     shared.address.place(now, 1, true).map_err(|e| e.to_string())?;
     Ok(body)
+}
+
+/// An action that the account's own key signs.
+fn user_signed(shared: &Shared, intent: &TransferIntent, action: Action, key: &Key) -> Result<Vec<u8>, String> {
+    if !shared.config.sub_account && key.address() != shared.config.account {
+        return Err(format!("the key given is of {}, not of the account", key.address()));
+    }
+    let signed = wire::hyperliquid::sign::sign(key, action, intent.nonce, None, None, shared.config.network);
+    let signed = signed.map_err(|e| e.to_string())?;
+    serde_json::to_vec(&signed).map_err(|e| e.to_string())
 }
 
 /// What an answer says about a transfer. Only a text on the allow-list ends it (C23).

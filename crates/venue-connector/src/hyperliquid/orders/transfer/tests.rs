@@ -135,3 +135,31 @@ async fn c23_only_a_known_text_ends_a_transfer_and_sending_it_again_asks_the_led
     assert_eq!(stub.infos("clearinghouseState").last().map(|asked| asked["user"].clone()), Some(json!(EvmAddress([0x5b; 20]))));
     assert_eq!(rig.connector.master().await, Ok(None), "a user has no master");
 }
+
+#[tokio::test]
+async fn a_withdrawal_needs_the_key_that_is_handed_over_and_one_that_was_sent_is_looked_up_without() {
+    let stub = Stub::serve().await;
+    // the connector's own key is the account's: it could sign, and must not
+    let own = crate::hyperliquid::stub::key().address();
+    stub.role(own, json!({"role":"user"}));
+    let mut config = config(&stub);
+    config.account = own;
+    let mut rig = start(config).await;
+    let withdrawal = |nonce| {
+        let route = Route::Withdrawal { destination: EvmAddress([0x5b; 20]) };
+        TransferIntent { account: EvmAddress(own.0), nonce, ..intent(route, "6") }
+    };
+    let first = withdrawal(wall_ms());
+    let sent = stub.requests().len();
+    let why = "it needs the operator's own signer, and none is at hand".to_owned();
+    assert_eq!(told(&mut rig, &first, false, None).await, [TransferEvent::Ended(TransferOutcome::Refused { why: why.clone() })]);
+    stub.info("userNonFundingLedgerUpdates", json!([]));
+    assert_eq!(told(&mut rig, &first, true, None).await, [TransferEvent::Overdue { why }]);
+    let row =
+        |nonce: u64| json!([{"time":wall_ms(),"hash":"0x0","delta":{"type":"withdraw","usdc":"5.0","nonce":nonce,"fee":"1.0"}}]);
+    stub.info("userNonFundingLedgerUpdates", row(first.nonce + 1));
+    assert!(matches!(told(&mut rig, &first, true, None).await[..], [TransferEvent::Overdue { .. }]), "another one's");
+    stub.info("userNonFundingLedgerUpdates", row(first.nonce));
+    assert_eq!(told(&mut rig, &first, true, None).await, [TransferEvent::Accepted]);
+    assert_eq!(stub.requests().len(), sent, "nothing was sent");
+}

@@ -14,7 +14,7 @@ use domain::{
     DrillCause, DrillEvent, DrillId, DrillOutcome, DrillPath, DrillReceipt, Entry, Hop, HopReceipt, Span, Stamp, TransferEvent,
     TransferId, TransferOutcome, Usd, Venue,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use run::Drilling;
 pub use schedule::{DrillPlan, DrillTerms, Due};
@@ -39,7 +39,7 @@ pub struct Drills {
 }
 
 /// A drill under way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenDrill {
     /// Which.
     pub id: DrillId,
@@ -58,7 +58,7 @@ pub struct OpenDrill {
 }
 
 /// A hop of the drill under way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenHop {
     /// Which half.
     pub hop: Hop,
@@ -77,7 +77,7 @@ pub struct OpenHop {
 }
 
 /// What has become of a hop.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "seen", rename_all = "snake_case")]
 pub enum Seen {
     /// Under way.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::extract::{Path as UrlPath, Query, State};
@@ -10,13 +10,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use domain::{Command, CommandReply, InstrumentId, ParentChange, ParentId, Side, SpecFault, StopLevel};
+use domain::{Command, CommandReply, DrillPath, InstrumentId, ParentChange, ParentId, Side, SpecFault, StopLevel};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{RawParent, plan_to_spec};
-use crate::daemon::Request;
+use crate::daemon::{Request, Signer};
 use crate::gate::Gate;
 use crate::live::Frame;
 use crate::show;
@@ -55,6 +55,17 @@ pub struct ErrorBody {
     pub faults: Vec<SpecFault>,
 }
 
+/// Try a way out.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrillBody {
+    /// Which.
+    pub path: DrillPath,
+    /// The file with the operator's own signer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<PathBuf>,
+}
+
 type Requests = mpsc::Sender<Request>;
 
 /// Binds the socket, readable and writable by its owner alone. A socket left by a dead daemon is replaced; the journal's
@@ -82,6 +93,8 @@ pub async fn serve(listener: UnixListener, requests: Requests, gate: Arc<Gate>) 
         .route("/frame", get(frame))
         .route("/size", get(size))
         .route("/margin", get(margin))
+        .route("/drills", get(drills))
+        .route("/drill", post(drill))
         .route("/parents", post(submit))
         .route("/parents/{id}", post(change))
         .route("/kill", post(kill))
@@ -159,6 +172,38 @@ async fn margin(State(requests): State<Requests>, Query(asked): Query<Asked>) ->
         (Err(_), _) => leaving(),
         (Ok(view), Some(width)) => lines(&show::margin::margin(&view, show::fit(width))),
         (Ok(view), None) => Json(view).into_response(),
+    }
+}
+
+async fn drills(State(requests): State<Requests>, Query(asked): Query<Asked>) -> Response {
+    let (to, from) = oneshot::channel();
+    if requests.send(Request::Drills(to)).await.is_err() {
+        return leaving();
+    }
+    match (from.await, asked.width) {
+        (Err(_), _) => leaving(),
+        (Ok(view), Some(_)) => lines(&show::drill::drills(&view)),
+        (Ok(view), None) => Json(view).into_response(),
+    }
+}
+
+async fn drill(State(requests): State<Requests>, Json(body): Json<DrillBody>) -> Response {
+    let signer = body.signer.as_deref().map(|file| crate::venue::read_key("signer", file)).transpose();
+    let signer = match signer {
+        Ok(signer) => signer.map(|key| Box::new(Signer(key))),
+        Err(failure) => {
+            let value = body.signer.map(|file| file.display().to_string()).unwrap_or_default();
+            return refused(vec![SpecFault { field: "signer".into(), value, expected: failure.why().to_owned() }]);
+        }
+    };
+    let (to, from) = oneshot::channel();
+    if requests.send(Request::Drill(body.path, signer, to)).await.is_err() {
+        return leaving();
+    }
+    match from.await {
+        Ok(CommandReply::Refused(faults)) => refused(faults),
+        Ok(reply) => Json(reply).into_response(),
+        Err(_) => leaving(),
     }
 }
 

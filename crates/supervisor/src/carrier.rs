@@ -5,7 +5,7 @@
 //! start is an alarm and not the end: the daemon runs on without that source, tries again, and whatever is released for the wallet
 //! meanwhile waits for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 use venue_connector::hyperliquid::Connector;
+use wire::hyperliquid::Address;
 use wire::hyperliquid::sign::Key;
 
 use crate::config::{Checked, TreasuryPart};
@@ -56,6 +57,10 @@ pub struct Keys {
     wallet: Option<chain::Key>,
     /// Whether the account's own actions can be signed at all.
     pub may_sign: bool,
+    /// The account that withdrawals leave.
+    account: Address,
+    /// Where the operator's own signer is, if withdrawals may be signed without him.
+    signer_file: Option<PathBuf>,
 }
 
 impl Keys {
@@ -82,8 +87,24 @@ impl Keys {
             (_, _) => None,
         };
         let may_sign = funds.is_some() || target.key.address() == target.account;
-        Ok(Keys { funds: funds.map(Arc::new), wallet, may_sign })
+        let signer_file = part.drill.as_ref().and_then(|drill| drill.signer_file.clone());
+        if let Some(file) = &signer_file {
+            // read and dropped: it is read again for each withdrawal
+            read_signer(file, target.account).map_err(|why| fault("drill.signer_file", why))?;
+        }
+        Ok(Keys { funds: funds.map(Arc::new), wallet, may_sign, account: target.account, signer_file })
     }
+}
+
+/// The operator's own signer from its file.
+fn read_signer(file: &Path, account: Address) -> Result<Key, String> {
+    let key = venue::read_key("signer", file).map_err(|failure| failure.why().to_owned())?;
+    fits(&key, account).map(|()| key)
+}
+
+fn fits(signer: &Key, account: Address) -> Result<(), String> {
+    let address = signer.address();
+    if address == account { Ok(()) } else { Err(format!("the key of the account {account}; this one is of {address}")) }
 }
 
 enum Job {
@@ -100,6 +121,9 @@ pub struct Carrier {
     funds: Option<Arc<Key>>,
     /// The operator's own signer, for as long as it is lent: withdrawals are signed by nothing else.
     signer: Arc<Mutex<Option<Arc<Key>>>>,
+    /// Where it is, if it may be used without him.
+    signer_file: Option<PathBuf>,
+    account: Address,
     master: Arc<Mutex<Option<EvmAddress>>>,
     wallet: Option<mpsc::Sender<Job>>,
     shown: watch::Receiver<WalletTask>,
@@ -110,7 +134,8 @@ impl Carrier {
     #[must_use]
     pub fn start(config: &Checked, keys: Option<Keys>, connector: Connector, clock: Clock, facts: mpsc::Sender<Fact>) -> Carrier {
         let (show, shown) = watch::channel(WalletTask::default());
-        let keys = keys.unwrap_or(Keys { funds: None, wallet: None, may_sign: false });
+        let nobody = Address([0; 20]);
+        let keys = keys.unwrap_or(Keys { funds: None, wallet: None, may_sign: false, account: nobody, signer_file: None });
         let settings = config.treasury.as_ref().and_then(wallet_config).zip(keys.wallet);
         let wallet = settings.map(|((config, key_file), key)| {
             let (jobs, inbox) = mpsc::channel(JOBS_MAX);
@@ -118,7 +143,9 @@ impl Carrier {
             tokio::spawn(keeper.run(Some(key), inbox));
             jobs
         });
-        Carrier { connector, clock, facts, funds: keys.funds, signer: Arc::default(), master: Arc::default(), wallet, shown }
+        let Keys { funds, account, signer_file, .. } = keys;
+        let (signer, master) = (Arc::default(), Arc::default());
+        Carrier { connector, clock, facts, funds, signer, signer_file, account, master, wallet, shown }
     }
 
     /// What the wallet's task is doing; nothing without a wallet.
@@ -127,9 +154,29 @@ impl Carrier {
         self.wallet.as_ref().map(|_| self.shown.borrow().clone())
     }
 
-    /// Lends the operator's own signer, or takes it back.
-    pub fn lend(&self, signer: Option<Key>) {
-        *self.signer.lock().unwrap_or_else(PoisonError::into_inner) = signer.map(Arc::new);
+    /// Lends the operator's own signer.
+    ///
+    /// # Errors
+    /// What would be right, if it is not the account's key.
+    pub fn lend(&self, signer: Key) -> Result<(), String> {
+        fits(&signer, self.account)?;
+        *self.signer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(signer));
+        Ok(())
+    }
+
+    /// Takes it back: nothing is left that it was lent for.
+    pub fn take_back(&self) {
+        *self.signer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The operator's own signer: the one that was lent, or the one that is at hand without him.
+    fn signer(&self) -> Result<Arc<Key>, String> {
+        if let Some(lent) = self.signer.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            return Ok(lent);
+        }
+        let none = "a withdrawal is signed by the operator's own signer alone, and none is at hand";
+        let file = self.signer_file.as_deref().ok_or(none)?;
+        read_signer(file, self.account).map(Arc::new).map_err(|why| format!("{none}: {why}"))
     }
 
     /// Carries released steps out. With the gate closed nothing new begins; what may have left before is followed to its end.
@@ -178,21 +225,12 @@ impl Carrier {
         };
         let key = match withdrawal {
             None => self.funds.clone(),
-            Some(is_new) => {
-                let signer = self.signer.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                if signer.is_none() {
-                    let why = "a withdrawal is signed by the operator's own signer alone, and none is at hand";
-                    let why = why.to_owned();
-                    let event = if is_new {
-                        TransferEvent::Ended(TransferOutcome::Refused { why })
-                    } else {
-                        TransferEvent::Overdue { why }
-                    };
-                    self.tell(Fact::Transfer { id, event: Box::new(event) }, tasks);
-                    return;
-                }
-                signer
-            }
+            Some(is_new) => match self.signer() {
+                Ok(signer) => Some(signer),
+                Err(why) if is_new => return self.refuse(id, &why, tasks),
+                // what may have left is looked up without a key
+                Err(_) => None,
+            },
         };
         let connector = self.connector.clone();
         tasks.spawn(async move { connector.transfer(step, key.as_deref()).await });

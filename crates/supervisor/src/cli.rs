@@ -61,6 +61,8 @@ pub enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Try the ways out of the venue and back with a small amount, and print how long each hop took.
+    Drill(DrillArgs),
     /// Watch the running daemon until it stops or you do.
     Watch,
     /// Pause a parent: its working children are cancelled.
@@ -198,6 +200,23 @@ pub struct RunArgs {
     #[arg(long)]
     pub exit_when_done: bool,
     /// Print the report as JSON, one object per parent, last on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which ways out to try.
+#[derive(Debug, Args)]
+pub struct DrillArgs {
+    /// Only this path: chain, spot or sub:0x…; absent: all in use, one after the other.
+    #[arg(long)]
+    pub path: Option<domain::DrillPath>,
+    /// The file with the account's own key, which signs the withdrawal. The daemon reads it for this drill and keeps it no longer.
+    #[arg(long, value_name = "FILE")]
+    pub signer: Option<PathBuf>,
+    /// Try nothing: print the paths, when each is due, and the last receipts. Works without a running daemon.
+    #[arg(long, conflicts_with_all = ["path", "signer"])]
+    pub list: bool,
+    /// As JSON, one receipt per line.
     #[arg(long)]
     pub json: bool,
 }

@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use desk::{Cancel, Desk, Effect, Severity};
+use desk::{Cancel, Desk, DrillView, Effect, Severity};
 use domain::{
-    Command, CommandReply, Entry, Fact, InstrumentId, Reject, RejectKind, SendOutcome, Side, Stamped, StopLevel, TransferId,
-    Venue,
+    Command, CommandReply, DrillPath, Entry, Fact, InstrumentId, Reject, RejectKind, SendOutcome, Side, SpecFault, Stamped,
+    StopLevel, TransferId, Venue,
 };
 use journal::Journal;
 use margin_guard::{Cleared, ClearedTransfer, Limits, release_all};
@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 use venue_connector::hyperliquid::Connector;
 use venue_connector::{CancelRequest, MarketFeed, OrderPort};
+use wire::hyperliquid::sign::Key;
 
 use crate::carrier::Carrier;
 use crate::gate::Gate;
@@ -64,6 +65,19 @@ pub enum Request {
     Size(InstrumentId, Option<Side>, oneshot::Sender<Result<Sized, Vec<InstrumentId>>>),
     /// The load line of every account.
     Margin(oneshot::Sender<MarginView>),
+    /// The drills.
+    Drills(oneshot::Sender<DrillView>),
+    /// Try a way out now, with the operator's own signer if he lends it; answered when its first hop is durable.
+    Drill(DrillPath, Option<Box<Signer>>, oneshot::Sender<CommandReply>),
+}
+
+/// The operator's own signer on its way to the loop. It prints as nothing.
+pub struct Signer(pub Key);
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Signer")
+    }
 }
 
 /// The parts that the loop wires together.
@@ -193,6 +207,8 @@ struct Loop {
     tasks: TaskTracker,
     askers: BTreeMap<u64, oneshot::Sender<CommandReply>>,
     next_asker: u64,
+    /// The operator's own signer is lent until no drill is open.
+    lent: bool,
     sweeping: Arc<AtomicBool>,
 }
 
@@ -219,6 +235,7 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
         tasks: TaskTracker::new(),
         askers: BTreeMap::new(),
         next_asker: 0,
+        lent: false,
         sweeping: Arc::default(),
     };
     let boot = std::mem::take(&mut this.parts.effects);
@@ -305,6 +322,10 @@ impl Loop {
             self.parts.desk.apply(now, &batch, &mut effects);
             batch.clear();
             self.carry_out(std::mem::take(&mut effects)).await;
+            if self.lent && self.parts.desk.books().drills.open().is_none() {
+                self.parts.carrier.take_back();
+                self.lent = false;
+            }
             if drain_until.is_some() && self.parts.desk.is_quiet() {
                 return Exit::Stopped;
             }
@@ -378,6 +399,28 @@ impl Loop {
                     tracing::debug!("an operator left before the size was ready");
                 }
                 None
+            }
+            Request::Drills(reply) => {
+                if reply.send(self.parts.desk.drill_view(self.parts.wall.stamp())).is_err() {
+                    tracing::debug!("an operator left before the drills were ready");
+                }
+                None
+            }
+            Request::Drill(path, signer, reply) => {
+                let has_signer = signer.is_some();
+                if let Some(signer) = signer
+                    && let Err(expected) = self.parts.carrier.lend(signer.0)
+                {
+                    let fault = SpecFault { field: "signer".into(), value: "another key".into(), expected };
+                    if reply.send(CommandReply::Refused(vec![fault])).is_err() {
+                        tracing::debug!("an operator left before his signer was refused");
+                    }
+                    return None;
+                }
+                self.lent |= has_signer;
+                self.next_asker += 1;
+                self.askers.insert(self.next_asker, reply);
+                Some(Fact::Command(self.next_asker, Command::Drill { path, signer: has_signer }))
             }
             Request::Margin(reply) => {
                 if reply.send(views::margin(&self.parts.desk, &self.parts.limits, self.parts.wall.stamp())).is_err() {

@@ -15,6 +15,7 @@ mod cli;
 mod client;
 mod config;
 mod daemon;
+mod drill;
 mod embedded;
 mod gate;
 mod live;
@@ -61,6 +62,11 @@ pub struct Failure {
 impl Failure {
     fn new(code: u8, error: &dyn std::error::Error) -> Failure {
         Failure { code, why: daemon::chain(error) }
+    }
+
+    /// In words.
+    fn why(&self) -> &str {
+        &self.why
     }
 
     fn other(why: impl Into<String>) -> Failure {

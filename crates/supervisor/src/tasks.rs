@@ -14,7 +14,7 @@ use crate::cli::{Conformance, Level, SubmitArgs, TapeAction, Task};
 use crate::client::{ClientError, call};
 use crate::config::{Checked, RawParent};
 use crate::live::{Frame, Live};
-use crate::{Failure, boot, exit, published, show};
+use crate::{Failure, boot, drill, exit, published, show};
 
 /// How often `watch` looks.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
@@ -49,6 +49,7 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
             show_or_json(socket, query, json).await?;
         }
         Task::Margin { json } => show_or_json(socket, "/margin?".to_owned(), json).await?,
+        Task::Drill(args) => return drill::run(config, &args).await,
         Task::Watch => watch(socket).await?,
         Task::Pause { parent } => change(socket, parent, &ParentChange::Pause).await?,
         Task::Resume { parent } => change(socket, parent, &ParentChange::Resume).await?,

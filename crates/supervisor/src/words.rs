@@ -1,7 +1,7 @@
 //! The log, in words for whoever was asleep.
 
 use desk::Books;
-use domain::{Entry, InstrumentId, LevelChange, MarginLevel, Qty, Stamped};
+use domain::{DrillEvent, Entry, InstrumentId, LevelChange, MarginLevel, Qty, Stamped};
 use rust_decimal::Decimal;
 use tracing::{error, info, warn};
 
@@ -46,6 +46,14 @@ pub fn note(stamped: &Stamped, books: &Books) {
             let figures = show::explain::measured(measure, stamped.at);
             info!(instrument = %measure.instrument, "{}", figures.iter().map(|row| row.join(" ")).collect::<Vec<_>>().join("; "));
         }
+        Entry::Drill { id, event } => match event {
+            DrillEvent::Begun { path, cause, .. } => info!(drill = %id, %path, ?cause, "a way out is tried"),
+            DrillEvent::Hop { hop, transfer, route, amount, .. } => {
+                info!(drill = %id, %transfer, %amount, "{}: {route}", hop.name());
+            }
+            // what failed is an alert of the desk
+            DrillEvent::Ended(receipt) => info!("{}", show::drill::ended(*id, receipt)),
+        },
         Entry::Profit(mark) => tracing::debug!(profit = %mark.profit, peak = %mark.peak, "profit"),
         Entry::Limits { .. }
         | Entry::Instrument(_)
@@ -54,7 +62,6 @@ pub fn note(stamped: &Stamped, books: &Books) {
         | Entry::TransferRefused { .. }
         | Entry::TreasuryDecided(_)
         | Entry::WalletAccepted { .. }
-        | Entry::Drill { .. }
         | Entry::Acked { .. }
         | Entry::CancelAsked { .. }
         | Entry::Latch { .. }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use desk::{DrillPlan, DrillTerms};
-use domain::{DrillPath, Span, Usd, Venue};
-use margin_guard::{DestinationKind, TreasuryLimits, least_deposit, withdrawal_fee};
+use domain::{DrillPath, Ratio, Span, Stamp, Usd, Venue};
+use margin_guard::{DestinationKind, Treasury, TreasuryLimits, least_deposit, withdrawal_fee};
 use serde_json::{Value, json};
 
 use super::checked::{BOOL, Faults, duration, word};
@@ -59,9 +59,15 @@ impl DrillPart {
             if amount < least {
                 faults.add(at(&format!("{key}_usd")), amount, format!("at least {least}: less of it would be lost on the way"));
             }
-            if let Some(max) = limits.map(|limits| limits.room_of_a_drill(key == "chain")).filter(|max| amount > *max) {
-                let budgets = "what the budgets of [treasury] leave for a way out and back";
-                faults.add(at(&format!("{key}_usd")), amount, format!("at most {max}, {budgets}"));
+            // as much goes out as comes back, and both count
+            let room = limits.map(|limits| Treasury::new(limits.clone()).budgets(Stamp::default()));
+            let room = room.map(|room| match key {
+                "chain" => room.transfer_max.min(room.hour.max.times(Ratio::scaled(5, 1))),
+                _ => room.inside_transfer_max.min(room.inside_day.max.times(Ratio::scaled(5, 1))),
+            });
+            if let Some(max) = room.filter(|max| amount > *max) {
+                let expected = format!("at most {max}: the budgets of [treasury] must bear the way out and back");
+                faults.add(at(&format!("{key}_usd")), amount, expected);
             }
             let said = "a duration of 1s to 24h";
             let expected = faults.read(&at(&format!("{key}_expected")), expected, usual_ms, said, duration(1_000, DAY_MS));

@@ -4,6 +4,7 @@
 //! with its path, its value and what would be right, before any socket opens.
 
 mod checked;
+mod drill;
 mod parent;
 mod raw;
 #[cfg(test)]

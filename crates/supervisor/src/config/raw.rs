@@ -135,6 +135,7 @@ fn read_treasury(value: Value, faults: &mut Vec<SpecFault>) -> RawTreasuryPart {
         keys: section(PATH, Value::Object(daemon), faults),
         cctp: keys.remove("cctp").map(|v| section("treasury.cctp", v, faults)),
         sweep: keys.remove("sweep").map(|v| section("treasury.sweep", v, faults)),
+        drill: keys.remove("drill").map(|v| section("treasury.drill", v, faults)),
         ..RawTreasuryPart::default()
     };
     for (name, route) in table("treasury.route", take(&mut keys, "route"), faults) {
@@ -446,6 +447,8 @@ pub struct RawTreasuryPart {
     pub cctp: Option<RawCctpPart>,
     /// `[treasury.sweep]`
     pub sweep: Option<RawSweepPart>,
+    /// `[treasury.drill]`
+    pub drill: Option<RawDrillPart>,
     /// What the judge of transfers checks: budgets, wallet, destinations.
     pub judged: RawTreasury,
 }
@@ -522,6 +525,31 @@ pub struct RawCctpPart {
     pub fee_max_usd: Option<Scalar>,
     /// How long an authorisation holds.
     pub valid_for: Option<Scalar>,
+    /// Anything else.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// `[treasury.drill]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawDrillPart {
+    /// Whether ways out are tried.
+    pub enabled: Option<Scalar>,
+    /// How often.
+    pub every: Option<Scalar>,
+    /// How late is overdue.
+    pub grace: Option<Scalar>,
+    /// The file with the operator's own signer.
+    pub signer_file: Option<Scalar>,
+    /// How much goes out to the chain.
+    pub chain_usd: Option<Scalar>,
+    /// How long each hop should take at most.
+    pub chain_expected: Option<Scalar>,
+    /// How much moves inside the venue.
+    pub inside_usd: Option<Scalar>,
+    /// How long each hop should take at most.
+    pub inside_expected: Option<Scalar>,
     /// Anything else.
     #[serde(flatten)]
     pub unknown: Unknown,

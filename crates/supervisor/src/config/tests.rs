@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod drill;
 mod treasury;
 
 /// 2026-10-01.

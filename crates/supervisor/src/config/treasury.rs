@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use venue_connector::hyperliquid::Network;
 
 use super::checked::{BOOL, Endpoint, Faults, duration, within, word};
+use super::drill::DrillPart;
 use super::raw::{RawTreasuryPart, Scalar};
 
 /// Arbitrum One, and the places that a deposit to Hyperliquid takes there. A wrong one would take the money (fact sheet §11).
@@ -28,7 +29,7 @@ const ENDPOINTS_MAX: usize = 4;
 /// Cover at which nobody misses what is above.
 const SWEEP_CEILING: i64 = 20;
 /// What an amount of a token must be.
-const AMOUNT: &str = "an amount from 0 with at most 6 decimals, in quotes";
+pub(super) const AMOUNT: &str = "an amount from 0 with at most 6 decimals, in quotes";
 
 /// Addresses of JSON-RPC endpoints. Such an address often carries a secret in its path, so only the hosts are shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -139,6 +140,8 @@ pub struct TreasuryPart {
     pub target_shocked: Option<Ratio>,
     /// Margin above a ceiling goes back to the spot balance; absent: it stays.
     pub sweep: Option<SweepPart>,
+    /// How ways out are tried; absent: they are not.
+    pub drill: Option<DrillPart>,
 }
 
 /// What else of the configuration `[treasury]` must fit.
@@ -196,8 +199,11 @@ impl TreasuryPart {
             }
             faults.unknown(&format!("treasury.route.{name}"), &one.unknown);
         }
+        let cctp_terms = check_cctp(faults, raw, limits.as_ref());
+        let cctp_fee = cctp_terms.map(|terms| terms.fee_max);
         let part = TreasuryPart {
             enabled,
+            drill: DrillPart::check(faults, raw.drill.as_ref(), limits.as_ref(), cctp_fee, around),
             funds_key_file,
             spot: faults.read("treasury.spot", keys.spot.as_ref(), true, "true or false", word(BOOL)),
             spot_reserve,
@@ -208,7 +214,7 @@ impl TreasuryPart {
             inside: route(faults, "inside", 5_000, "0"),
             bridge: route(faults, "bridge", 120_000, "0.1"),
             cctp: route(faults, "cctp", 300_000, "0.5"),
-            cctp_terms: check_cctp(faults, raw, limits.as_ref()),
+            cctp_terms,
             target: cover(faults, "treasury.target", keys.target.as_ref()),
             target_shocked: cover(faults, "treasury.target_shocked", keys.target_shocked.as_ref()),
             sweep: sweep_on.then_some(SweepPart { ceiling: ceiling.unwrap_or_else(|| Ratio::scaled(SWEEP_CEILING, 0)), least }),
@@ -254,6 +260,7 @@ impl TreasuryPart {
             inside: terms(self.inside),
             bridge: terms(self.bridge),
             cctp: terms(self.cctp),
+            drills: self.drill.as_ref().map(|drill| drill.plan(self, may_sign)),
             sweep: self.sweep.filter(|_| may_sign).map(|sweep| Sweep { ceiling: sweep.ceiling, least: sweep.least }),
             ..usual
         }
@@ -278,6 +285,7 @@ impl TreasuryPart {
                 c.forwarder, c.destination_domain, c.min_finality_threshold, c.fee_max, c.valid_for,
             ])),
             "target": [self.target, self.target_shocked],
+            "drill": self.drill.as_ref().map(DrillPart::said),
             "sweep": self.sweep.map(|s| json!([s.ceiling, s.least])),
         })
     }
@@ -322,13 +330,14 @@ impl TreasuryPart {
             ),
             None => "  nothing is ever taken from margin".to_owned(),
         });
+        lines.extend(self.drill.iter().flat_map(|drill| drill.describe(self)));
         lines.extend(self.limits.describe().lines().map(|line| format!("  {line}")));
         lines
     }
 }
 
 /// An amount from 0 that a token with 6 decimals can express.
-fn usd(text: &str) -> Option<Usd> {
+pub(super) fn usd(text: &str) -> Option<Usd> {
     let amount = plain_decimal(text).and_then(|d| Usd::new(d).ok())?;
     amount.micros().map(|_| amount)
 }

@@ -84,7 +84,8 @@ impl Rig {
         Ok(())
     }
 
-    /// Starts `plimsoll run` and waits until it has read its venue, knows a price, and has worked out how large a position may be.
+    /// Starts `plimsoll run` and waits until nothing that it needs for an order is missing: it has read its venue and the venue's
+    /// clock, knows a price, and has worked out how large a position may be.
     ///
     /// # Errors
     /// If it does not get there.
@@ -92,6 +93,7 @@ impl Rig {
         self.spawn()?;
         self.wait("a daemon that has read its venue", READY_MAX, |s| {
             s["desk"]["ready"] == true
+                && !s["desk"]["venues"][0]["clock_offset_ms"].is_null()
                 && !s["desk"]["guard"]["markets"]["hyperliquid:BTC"]["book_age_ms"].is_null()
                 && may_grow(s)
         })

@@ -38,6 +38,8 @@ const OFFSET_ALARM_MS: i64 = 250;
 const OFFSET_MAX_MS: i64 = 500;
 /// The longest round trip that a reading of the clock may take to count.
 const CLOCK_TRIP_MAX: Duration = Duration::from_secs(1);
+/// Until a first reading was good enough, the clock is read again this soon: nothing may grow without it.
+const CLOCK_AGAIN: Duration = Duration::from_secs(5);
 /// Readings of the clock at start; the one with the shortest round trip counts.
 const CLOCK_PROBES: usize = 3;
 /// With many markets the checks take more weight than one minute has: the next minute has it.
@@ -607,8 +609,10 @@ async fn poll_account(shared: Arc<Shared>, stop: CancellationToken) {
 async fn poll_clock(shared: Arc<Shared>, stop: CancellationToken) {
     // the first fact follows at once: the desk trades only with a known offset
     let mut wait = Duration::ZERO;
+    let mut told = false;
     while pause(&stop, wait).await {
-        wait = shared.config.timing.clock_poll;
+        let poll = shared.config.timing.clock_poll;
+        wait = if told { poll } else { poll.min(CLOCK_AGAIN) };
         let by = |lane| shared.reads.clock_offset(refresh(&shared, lane));
         let readings = futures_util::future::join(by(Lane::Order), by(Lane::Cancel)).await;
         let mut best: Option<(i64, Duration)> = None;
@@ -634,6 +638,8 @@ async fn poll_clock(shared: Arc<Shared>, stop: CancellationToken) {
         if !deliver(&shared, &stop, Fact::ClockOffset(Venue::Hyperliquid, offset_ms)).await {
             return;
         }
+        told = true;
+        wait = poll;
     }
 }
 

@@ -225,6 +225,8 @@ pub(crate) struct Treasurer {
     broken: Option<String>,
     /// The newest event recorded of each open transfer: a repeat is not recorded.
     newest: BTreeMap<TransferId, TransferEvent>,
+    /// When signed bytes of each transfer were cleared last, in this tenure.
+    signed: BTreeMap<TransferId, Stamp>,
     /// How long the latest deposits took from decision to credit, drills among them, by the route's name.
     measured: BTreeMap<&'static str, VecDeque<Span>>,
 }
@@ -257,6 +259,7 @@ impl Treasurer {
             surplus: VecDeque::new(),
             broken: None,
             newest: BTreeMap::new(),
+            signed: BTreeMap::new(),
             measured: BTreeMap::new(),
         }
     }

@@ -66,6 +66,8 @@ pub(super) struct UnderWay {
     pub name: &'static str,
     pub state: &'static str,
     pub inside: bool,
+    /// Out of the venue: it keeps nothing back that comes in.
+    pub withdrawal: bool,
     /// What the account is still going to get by it: nothing if it is credited, or goes elsewhere.
     pub arrives: Usd,
     /// How long ago it was decided.
@@ -101,13 +103,13 @@ pub(super) struct Inputs<'a> {
     /// The account's report is older than money that has reached it since.
     pub unsettled: Option<String>,
     /// Isolated positions; none if margin is not to be added to them.
-    pub isolated: &'a [Isolated],
+    pub isolated: Vec<Isolated>,
     /// Why no margin can be added to isolated positions now.
     pub isolating: Result<(), String>,
     /// Equity and isolated margin together.
     pub equity_all: Usd,
     pub sources: &'a [Source],
-    pub under_way: &'a [UnderWay],
+    pub under_way: Vec<UnderWay>,
     /// What budgets leave for one transfer between chain and venue, and inside the venue.
     pub room: Usd,
     pub room_inside: Usd,
@@ -343,7 +345,7 @@ fn from_sources(i: &Inputs<'_>, low: bool, need: &Need<'_>) -> Decision {
 
 fn use_of(i: &Inputs<'_>, source: &Source, need: &Need<'_>) -> Use {
     let no = |why: String| Use::Skip { why, small: false };
-    if let Some(open) = i.under_way.iter().find(|u| u.inside == source.inside) {
+    if let Some(open) = i.under_way.iter().find(|u| u.inside == source.inside && !u.withdrawal) {
         return no(format!("{} ({}) is {}: one transfer at a time", open.id, open.name, open.state));
     }
     let free = match (&source.free, &source.route) {

@@ -14,6 +14,8 @@ use crate::{Desk, Effect, Severity};
 
 /// The same trouble is told again after this long.
 pub(super) const TELL_AGAIN: Span = Span::secs(600);
+/// A verdict on signed bytes that the wallet has not heard of after this long is lost, and they are judged again.
+const UNHEARD: Span = Span::secs(10);
 /// A cause is read by people, and signed by nobody.
 const CAUSE_MAX: usize = 300;
 /// Kinds of trouble that are remembered.
@@ -51,6 +53,7 @@ impl Treasurer {
                 self.newest.insert(*id, event.clone());
             } else {
                 self.newest.remove(id);
+                self.signed.remove(id);
                 self.again.remove(id);
             }
         }
@@ -111,7 +114,8 @@ impl Desk {
         };
         if let TransferEvent::Signed(attempt) = event {
             // the wallet repeats it until the released step reaches it
-            if known.attempt(attempt.hash).is_none() {
+            let cleared = known.attempt(attempt.hash).and_then(|_| treasurer.signed.get(&id));
+            if cleared.is_none_or(|at| now.since(*at) >= UNHEARD) {
                 self.on_signed(now, id, attempt, out);
             }
             return;
@@ -176,7 +180,10 @@ impl Desk {
     fn on_signed(&mut self, now: Stamp, id: TransferId, attempt: &Attempt, out: &mut Vec<Effect>) {
         let Some(treasurer) = &mut self.treasurer else { return };
         match treasurer.judge.clear_signed(now, id, attempt) {
-            Ok(cleared) => self.carry(now, cleared, out),
+            Ok(cleared) => {
+                treasurer.signed.insert(id, now);
+                self.carry(now, cleared, out);
+            }
             Err(refusal) => {
                 let first = treasurer.judge.transfer(id).is_some_and(|t| matches!(t.state, TransferState::Intended));
                 let what = format!("{id}: a signed transaction ({})", attempt.hash);

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use domain::{Command, CommandReply, DrillPath, InstrumentId, ParentChange, ParentId, Side, SpecFault, StopLevel};
+use domain::{Command, CommandReply, DrillPath, InstrumentId, ParentChange, ParentId, Side, SpecFault, StopLevel, TransferId};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
@@ -46,6 +46,16 @@ pub struct ReasonBody {
     /// Which market, when unfreezing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instrument: Option<InstrumentId>,
+}
+
+/// Write a transfer off.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct WriteOffBody {
+    /// Which.
+    pub transfer: TransferId,
+    /// In whose words.
+    pub reason: String,
 }
 
 /// The answer to a refused or impossible request.
@@ -95,6 +105,9 @@ pub async fn serve(listener: UnixListener, requests: Requests, gate: Arc<Gate>) 
         .route("/margin", get(margin))
         .route("/drills", get(drills))
         .route("/drill", post(drill))
+        .route("/treasury", get(treasury))
+        .route("/treasury/write-off", post(write_off))
+        .route("/treasury/accept-wallet", post(accept_wallet))
         .route("/parents", post(submit))
         .route("/parents/{id}", post(change))
         .route("/kill", post(kill))
@@ -207,6 +220,18 @@ async fn drill(State(requests): State<Requests>, Json(body): Json<DrillBody>) ->
     }
 }
 
+async fn treasury(State(requests): State<Requests>, Query(asked): Query<Asked>) -> Response {
+    let (to, from) = oneshot::channel();
+    if requests.send(Request::Treasury(to)).await.is_err() {
+        return leaving();
+    }
+    match (from.await, asked.width) {
+        (Err(_), _) => leaving(),
+        (Ok(page), Some(width)) => lines(&show::treasury::treasury(&page, show::fit(width))),
+        (Ok(page), None) => Json(page).into_response(),
+    }
+}
+
 /// The loop's view of everything, or `None` if the loop has ended.
 pub async fn view(requests: &Requests) -> Option<View> {
     let (to, from) = oneshot::channel();
@@ -270,6 +295,14 @@ async fn unfreeze(State(requests): State<Requests>, Json(body): Json<ReasonBody>
         Some(instrument) => carry(&requests, Command::Unfreeze { instrument, reason: body.reason }).await,
         None => refused(vec![SpecFault { field: "instrument".into(), value: String::new(), expected: "a frozen market".into() }]),
     }
+}
+
+async fn write_off(State(requests): State<Requests>, Json(body): Json<WriteOffBody>) -> Response {
+    carry(&requests, Command::CloseTransfer { id: body.transfer, reason: body.reason }).await
+}
+
+async fn accept_wallet(State(requests): State<Requests>, Json(body): Json<ReasonBody>) -> Response {
+    carry(&requests, Command::AcceptWallet { reason: body.reason }).await
 }
 
 async fn carry(requests: &Requests, command: Command) -> Response {

@@ -63,6 +63,17 @@ pub enum Task {
     },
     /// Try the ways out of the venue and back with a small amount, and print how long each hop took.
     Drill(DrillArgs),
+    /// Show money that moves by itself: balances, budgets, what is under way, what comes next and why.
+    ///
+    /// Without a running daemon the journal alone is asked, and balances are not known.
+    Treasury {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// What only a person can close.
+        #[command(subcommand)]
+        action: Option<TreasuryAction>,
+    },
     /// Watch the running daemon until it stops or you do.
     Watch,
     /// Pause a parent: its working children are cancelled.
@@ -150,6 +161,25 @@ pub enum Task {
         /// What to do.
         #[command(subcommand)]
         action: TapeAction,
+    },
+}
+
+/// What only a person can close. Each is recorded with its reason.
+#[derive(Debug, Subcommand)]
+pub enum TreasuryAction {
+    /// Close a transfer whose fate cannot be found out. What it moved counts as spent, and it is never sent again.
+    WriteOff {
+        /// Such as T3.
+        transfer: String,
+        /// What became of the money, for the journal.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Use a frozen wallet again: what was done with it beside us is accepted, and its next nonce is taken from the chain.
+    AcceptWallet {
+        /// What was done with it and why its key is safe, for the journal.
+        #[arg(long)]
+        reason: String,
     },
 }
 

@@ -31,6 +31,7 @@ use wire::hyperliquid::sign::Key;
 use crate::carrier::Carrier;
 use crate::gate::Gate;
 use crate::show::margin::MarginView;
+use crate::show::treasury::TreasuryPage;
 use crate::views::{self, Sized, View};
 use crate::wall::Wall;
 use crate::words;
@@ -65,6 +66,8 @@ pub enum Request {
     Size(InstrumentId, Option<Side>, oneshot::Sender<Result<Sized, Vec<InstrumentId>>>),
     /// The load line of every account.
     Margin(oneshot::Sender<MarginView>),
+    /// Money that moves by itself.
+    Treasury(oneshot::Sender<Box<TreasuryPage>>),
     /// The drills.
     Drills(oneshot::Sender<DrillView>),
     /// Try a way out now, with the operator's own signer if he lends it; answered when its first hop is durable.
@@ -421,6 +424,13 @@ impl Loop {
                 self.next_asker += 1;
                 self.askers.insert(self.next_asker, reply);
                 Some(Fact::Command(self.next_asker, Command::Drill { path, signer: has_signer }))
+            }
+            Request::Treasury(reply) => {
+                let page = views::treasury(&self.parts.desk, self.parts.carrier.wallet_task(), self.parts.wall.stamp());
+                if reply.send(Box::new(page)).is_err() {
+                    tracing::debug!("an operator left before the treasury was ready");
+                }
+                None
             }
             Request::Margin(reply) => {
                 if reply.send(views::margin(&self.parts.desk, &self.parts.limits, self.parts.wall.stamp())).is_err() {

@@ -70,7 +70,10 @@ impl Frame {
         notes.extend(view.desk.alerts.iter().rev().take(5).rev().map(|a| format!("alert {a}")));
         Frame {
             head: headline(view),
-            head_state: format!("{:?} {} {:?} {:?}", view.desk.stop, view.desk.ready, view.desk.frozen, view.levels),
+            head_state: format!(
+                "{:?} {} {:?} {:?} {:?}",
+                view.desk.stop, view.desk.ready, view.desk.frozen, view.levels, view.transfers
+            ),
             parents: ended.chain(live).collect(),
             notes,
         }
@@ -202,6 +205,10 @@ pub fn headline(view: &View) -> String {
     }
     for (instrument, why) in &view.desk.frozen {
         write_to(&mut text, format_args!(" · {instrument} FROZEN ({why})"));
+    }
+    for moving in &view.transfers {
+        let late = if moving.overdue.is_some() { " OVERDUE" } else { "" };
+        write_to(&mut text, format_args!(" · {} {} {} {}{late}", moving.id, money(moving.amount), moving.route, moving.state));
     }
     write_to(&mut text, format_args!(" · journal {}", view.journal_records));
     text

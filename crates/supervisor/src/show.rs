@@ -7,6 +7,7 @@ pub mod explain;
 pub mod hull;
 pub mod margin;
 pub mod size;
+pub mod treasury;
 
 use std::io::IsTerminal;
 

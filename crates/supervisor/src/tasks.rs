@@ -6,15 +6,15 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use domain::{CommandReply, Entry, Instrument, ParentChange, ParentSpec, Span, Stamped, StopLevel, plain_decimal};
+use domain::{CommandReply, Entry, Instrument, ParentChange, ParentSpec, Span, Stamped, StopLevel, TransferId, plain_decimal};
 use hyper::Method;
 
-use crate::api::{KillBody, ReasonBody};
-use crate::cli::{Conformance, Level, SubmitArgs, TapeAction, Task};
+use crate::api::{KillBody, ReasonBody, WriteOffBody};
+use crate::cli::{Conformance, Level, SubmitArgs, TapeAction, Task, TreasuryAction};
 use crate::client::{ClientError, call};
-use crate::config::{Checked, RawParent};
+use crate::config::{Checked, RawParent, TreasuryPart};
 use crate::live::{Frame, Live};
-use crate::{Failure, boot, drill, exit, published, show};
+use crate::{Failure, boot, drill, exit, published, show, views};
 
 /// How often `watch` looks.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
@@ -50,6 +50,18 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
         }
         Task::Margin { json } => show_or_json(socket, "/margin?".to_owned(), json).await?,
         Task::Drill(args) => return drill::run(config, &args).await,
+        Task::Treasury { json, action: None } => treasury(config, &journal_dir, json).await?,
+        Task::Treasury { action: Some(TreasuryAction::WriteOff { transfer, reason }), .. } => {
+            let id = transfer.parse::<TransferId>();
+            let transfer =
+                id.map_err(|_| Failure::other(format!("transfer = {transfer}: the number of a transfer, such as T3")))?;
+            post(socket, "/treasury/write-off", &WriteOffBody { transfer, reason }).await?;
+            say!("{transfer} is closed; what it moved counts as spent");
+        }
+        Task::Treasury { action: Some(TreasuryAction::AcceptWallet { reason }), .. } => {
+            post(socket, "/treasury/accept-wallet", &ReasonBody { reason, instrument: None }).await?;
+            say!("the wallet may be used again");
+        }
         Task::Watch => watch(socket).await?,
         Task::Pause { parent } => change(socket, parent, &ParentChange::Pause).await?,
         Task::Resume { parent } => change(socket, parent, &ParentChange::Resume).await?,
@@ -160,7 +172,8 @@ async fn watch(socket: &Path) -> Result<(), Failure> {
 fn check(config: &Checked, json: bool) -> Result<(), Failure> {
     if json {
         let limits: serde_json::Value = serde_json::from_str(config.limits.text()).map_err(|e| Failure::other(e.to_string()))?;
-        say!("{}", serde_json::json!({ "ok": true, "hash": config.hash, "limits": limits }));
+        let treasury = config.treasury.as_ref().filter(|part| part.enabled).map(TreasuryPart::said);
+        say!("{}", serde_json::json!({ "ok": true, "hash": config.hash, "limits": limits, "treasury": treasury }));
     } else {
         say!("{}", config.describe().trim_end());
     }
@@ -212,6 +225,30 @@ fn explain(journal_dir: &Path, order: &str, json: bool) -> Result<(), Failure> {
     let instrument = |stamped: &Stamped| if let Entry::Instrument(i) = &stamped.entry { Some((i.id, i.clone())) } else { None };
     let markets = entries.iter().filter_map(instrument).collect();
     show::explain::explain(&told, &markets, show::width()).iter().for_each(|line| say!("{line}"));
+    Ok(())
+}
+
+/// What a running daemon says, or the journal if there is none.
+async fn treasury(config: &Checked, journal_dir: &Path, json: bool) -> Result<(), Failure> {
+    let socket = config.socket.as_path();
+    let path = if json { "/treasury".to_owned() } else { format!("/treasury?width={}", show::width()) };
+    match call::<()>(socket, Method::GET, &path, None).await {
+        Ok(answer) => {
+            say!("{}", String::from_utf8_lossy(&answer));
+            return Ok(());
+        }
+        Err(ClientError::NotRunning { .. }) if journal_dir.exists() => {}
+        Err(e) => return Err(failed(&e)),
+    }
+    let unusable = |e: &dyn std::error::Error| Failure::new(exit::JOURNAL_UNUSABLE, e);
+    let records = journal::export(journal_dir).map_err(|e| unusable(&e))?;
+    let entries: Vec<Stamped> = records.map(|r| r.decode()).collect::<Result<_, _>>().map_err(|e| unusable(&e))?;
+    let page = views::journaled_treasury(config, &entries).map_err(|e| unusable(&e))?;
+    if json {
+        say!("{}", serde_json::to_string(&page).map_err(|e| Failure::other(e.to_string()))?);
+    } else {
+        show::treasury::treasury(&page, show::width()).iter().for_each(|line| say!("{line}"));
+    }
     Ok(())
 }
 

@@ -2,14 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use desk::{Desk, Status};
-use domain::{Instrument, InstrumentId, Lots, MarginLevel, Side, Stamp, Usd, Venue};
-use margin_guard::Limits;
+use desk::{Desk, Drills, Status, TransferLine, TreasuryPlan, TreasuryView};
+use domain::{
+    Entry, EvmAddress, Instrument, InstrumentId, Lots, MarginLevel, Side, Stamp, Stamped, TransferEvent, TransferId, Usd, Venue,
+};
+use margin_guard::{Limits, RawTreasury, TreasuryFault, TreasuryLimits};
 use serde::Serialize;
 use venue_connector::hyperliquid::Connector;
 
+use crate::carrier::WalletTask;
+use crate::config::Checked;
 use crate::show::margin::{Levels, MarginView};
 use crate::show::size::{SizeView, least};
+use crate::show::treasury::TreasuryPage;
+use crate::wall::Wall;
 
 /// The daemon as a whole.
 #[derive(Clone, Debug, Serialize)]
@@ -22,10 +28,27 @@ pub struct View {
     pub sizes: Vec<SizeLine>,
     /// Rules of the markets traded, in whose units the desk counts.
     pub instruments: BTreeMap<InstrumentId, Instrument>,
+    /// Transfers under way: which, how much, by which way, where they are, and why they are overdue.
+    pub transfers: Vec<Moving>,
     /// The connection to the venue.
     pub connector: venue_connector::hyperliquid::Gauges,
     /// Records in the journal.
     pub journal_records: u64,
+}
+
+/// A transfer under way, in short.
+#[derive(Clone, Debug, Serialize)]
+pub struct Moving {
+    /// Which.
+    pub id: TransferId,
+    /// How much.
+    pub amount: Usd,
+    /// By which way.
+    pub route: &'static str,
+    /// Where it is.
+    pub state: &'static str,
+    /// Why it is overdue.
+    pub overdue: Option<String>,
 }
 
 /// How large a position may be, in short.
@@ -58,12 +81,55 @@ impl View {
         View {
             levels: desk.load_line(now).into_iter().map(|line| (line.venue, line.level, line.doubt)).collect(),
             sizes,
+            transfers: desk.treasury(now).map(|treasury| treasury.open.iter().map(moving).collect()).unwrap_or_default(),
             desk: status,
             instruments: desk.books().instruments.clone(),
             connector: connector.gauges(),
             journal_records,
         }
     }
+}
+
+fn moving(line: &TransferLine) -> Moving {
+    let overdue = line.transfer.overdue.clone();
+    Moving { id: line.id, amount: line.amount, route: line.route.name(), state: line.state, overdue }
+}
+
+/// Money that moves by itself.
+#[must_use]
+pub fn treasury(desk: &Desk, wallet_task: Option<WalletTask>, now: Stamp) -> TreasuryPage {
+    let treasury = desk.treasury(now);
+    TreasuryPage { live: true, enabled: treasury.is_some(), treasury, wallet_task, drills: desk.drill_view(now) }
+}
+
+/// What the journal says of money that moves by itself, for when no daemon runs.
+///
+/// # Errors
+/// If the records of transfers do not follow each other.
+pub fn journaled_treasury(config: &Checked, journal: &[Stamped]) -> Result<TreasuryPage, TreasuryFault> {
+    let now = journal.last().map_or_else(|| Wall::resume(Stamp::default()), |last| Wall::resume(last.at)).stamp();
+    let text = journal.iter().rev().find_map(|s| if let Entry::Treasury { text, .. } = &s.entry { Some(text) } else { None });
+    let limits = text.map(|text| {
+        let bad = |why: String| TreasuryFault::Limits(why);
+        let raw: RawTreasury = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+        TreasuryLimits::check(&raw).map_err(|faults| bad(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
+    });
+    let treasury = match limits.transpose()? {
+        None => None,
+        Some(limits) => {
+            let intended = journal.iter().rev().find_map(|s| {
+                let Entry::Transfer { event: TransferEvent::Intended(intent), .. } = &s.entry else { return None };
+                Some(intent.account)
+            });
+            let account = intended.or_else(|| limits.wallet().map(|wallet| wallet.address)).unwrap_or(EvmAddress([0; 20]));
+            let plan = TreasuryPlan::new(limits, Venue::Hyperliquid, account, config.limits.cover());
+            Some(TreasuryView::of_journal(plan, journal, now)?)
+        }
+    };
+    let mut drills = Drills::default();
+    journal.iter().for_each(|stamped| drills.fold(stamped.at, &stamped.entry));
+    let enabled = config.treasury.as_ref().is_some_and(|part| part.enabled);
+    Ok(TreasuryPage { live: false, enabled, treasury, wallet_task: None, drills: drills.view(None, now, |_| None) })
 }
 
 /// How large a position in one market may be.

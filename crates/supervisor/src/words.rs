@@ -1,7 +1,10 @@
 //! The log, in words for whoever was asleep.
 
 use desk::Books;
-use domain::{DrillEvent, Entry, InstrumentId, LevelChange, MarginLevel, Qty, Stamped};
+use domain::{
+    DrillEvent, Entry, InstrumentId, LevelChange, MarginLevel, Qty, Stamped, TransferEvent, TransferId, TreasuryAction,
+    TreasuryDecision,
+};
 use rust_decimal::Decimal;
 use tracing::{error, info, warn};
 
@@ -55,18 +58,62 @@ pub fn note(stamped: &Stamped, books: &Books) {
             DrillEvent::Ended(receipt) => info!("{}", show::drill::ended(*id, receipt)),
         },
         Entry::Profit(mark) => tracing::debug!(profit = %mark.profit, peak = %mark.peak, "profit"),
+        Entry::Treasury { id, .. } => info!(limits = format!("{id:016x}"), "treasury limits in force"),
+        Entry::Transfer { id, event } => moved(*id, event),
+        // the desk alerts as well
+        Entry::TransferRefused { what, why } => tracing::debug!("transfer refused: {what}: {why}"),
+        Entry::TreasuryDecided(decision) => decided(decision),
+        Entry::WalletAccepted { wallet, nonce, reason, .. } => {
+            warn!(%wallet, nonce, "what was done with the wallet beside us is accepted: {reason}");
+        }
         Entry::Limits { .. }
         | Entry::Instrument(_)
-        | Entry::Treasury { .. }
-        | Entry::Transfer { .. }
-        | Entry::TransferRefused { .. }
-        | Entry::TreasuryDecided(_)
-        | Entry::WalletAccepted { .. }
         | Entry::Acked { .. }
         | Entry::CancelAsked { .. }
         | Entry::Latch { .. }
         | Entry::Frozen { .. }
         | Entry::Stranger { .. } => {}
+    }
+}
+
+/// What becomes of a transfer. Where somebody must act the desk alerts, so that here it is told without alarm.
+fn moved(id: TransferId, event: &TransferEvent) {
+    match event {
+        TransferEvent::Intended(intent) => {
+            info!(transfer = %id, route = intent.route.name(), amount = %intent.amount, nonce = intent.nonce, "transfer decided: {}", intent.cause);
+        }
+        TransferEvent::Resumed { epoch } => info!(transfer = %id, epoch = epoch.0, "transfer taken up again"),
+        TransferEvent::Signed(attempt) => {
+            info!(transfer = %id, hash = %attempt.hash, kind = ?attempt.kind, "its transaction is signed");
+        }
+        TransferEvent::Sent { hash: Some(hash) } => info!(transfer = %id, %hash, "its transaction is sent"),
+        TransferEvent::Sent { hash: None } => info!(transfer = %id, "it is sent to the venue"),
+        TransferEvent::Dropped { hash } => info!(transfer = %id, %hash, "its transaction is known to no endpoint any more"),
+        TransferEvent::Included(found) => {
+            info!(transfer = %id, hash = %found.hash, block = found.block, success = found.success, "its transaction is in a block");
+        }
+        TransferEvent::Confirmed { depth } => info!(transfer = %id, depth, "its transaction is confirmed"),
+        TransferEvent::Reorged { hash, .. } => info!(transfer = %id, %hash, "the block of its transaction is gone"),
+        TransferEvent::Final(found) => {
+            info!(transfer = %id, hash = %found.hash, gas = %found.gas_cost, "its transaction is final")
+        }
+        TransferEvent::Accepted => info!(transfer = %id, "the venue accepted it"),
+        TransferEvent::Credited { amount, .. } => info!(transfer = %id, %amount, "the venue credited it"),
+        TransferEvent::Overdue { why } => info!(transfer = %id, "it is overdue: {why}"),
+        TransferEvent::Ended(outcome) => {
+            info!(transfer = %id, "transfer over: {}", show::treasury::outcome_words(outcome, None));
+        }
+    }
+}
+
+/// Reducing instead of topping up, or being stuck, is worth a look; the rest is news.
+fn decided(decision: &TreasuryDecision) {
+    let (venue, action) = (decision.venue, decision.action.name());
+    match decision.action {
+        TreasuryAction::Stuck | TreasuryAction::Reduce => warn!(%venue, action, "treasury: {}", decision.why),
+        TreasuryAction::Rest | TreasuryAction::Sweep | TreasuryAction::Wait | TreasuryAction::TopUp => {
+            info!(%venue, action, "treasury: {}", decision.why);
+        }
     }
 }
 

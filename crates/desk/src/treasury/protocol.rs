@@ -31,6 +31,8 @@ impl Treasurer {
         self.judge.fold(at, entry)?;
         if let Entry::Epoch { .. } = entry {
             self.resumed.clear();
+        } else if let Entry::TransferRefused { what, why } = entry {
+            self.refuse(at, what.clone(), why.clone());
         } else if let Entry::TreasuryDecided(decision) = entry {
             self.cascade = decision.cascade;
             self.begun = at_work(decision.action);
@@ -208,9 +210,6 @@ impl Desk {
 
     fn journal_refusal(&mut self, now: Stamp, what: String, refusal: &TransferRefusal, out: &mut Vec<Effect>) {
         let why = refusal.to_string();
-        if let Some(treasurer) = &mut self.treasurer {
-            treasurer.refuse(now, what.clone(), why.clone());
-        }
         self.alert(Severity::Warn, "treasury", format!("{what}: {why}"), out);
         self.record(now, Entry::TransferRefused { what, why }, out);
     }

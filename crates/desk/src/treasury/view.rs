@@ -1,13 +1,13 @@
 //! What an operator sees of the treasury. Reading it changes nothing.
 
 use domain::{
-    Cascade, DepositSeen, EvmAddress, IdlePlace, Route, Span, Stamp, Transfer, TransferId, TreasuryAction, Usd, UsdcRoads, Venue,
-    Wei,
+    Cascade, DepositSeen, EvmAddress, IdlePlace, Route, Span, Stamp, Stamped, Transfer, TransferId, TreasuryAction, Usd,
+    UsdcRoads, Venue, Wei,
 };
-use margin_guard::{Budgets, DestinationKind};
+use margin_guard::{Budgets, DestinationKind, TreasuryFault};
 use serde::Serialize;
 
-use super::{RefusedTransfer, Treasurer};
+use super::{RefusedTransfer, Treasurer, TreasuryPlan};
 use crate::Desk;
 
 /// Ended transfers that are shown.
@@ -177,28 +177,23 @@ impl Treasurer {
     }
 }
 
-impl Desk {
-    /// Everything an operator may want to see of the treasury; `None` if none is configured.
-    #[must_use]
-    pub fn treasury(&self, now: Stamp) -> Option<TreasuryView> {
-        let treasurer = self.treasurer.as_ref()?;
-        let (plan, judge) = (&treasurer.plan, &treasurer.judge);
-        let load = self.guard.load_line(now).into_iter().find(|line| line.venue == plan.venue);
-        let state = self.venues.iter().find(|v| v.venue == plan.venue);
+impl Treasurer {
+    fn view(&self, now: Stamp) -> TreasuryView {
+        let (plan, judge) = (&self.plan, &self.judge);
         let open: Vec<TransferLine> = judge.transfers().filter(|t| t.open()).map(line).collect();
         let left = |t: &&TransferLine| t.transfer.credited.is_none() && t.state != "intended";
         let ended: Vec<&Transfer> = judge.transfers().filter(|t| !t.open()).collect();
-        let latest = treasurer.latest.as_ref();
-        Some(TreasuryView {
+        let latest = self.latest.as_ref();
+        TreasuryView {
             at: now,
             venue: plan.venue,
             account: plan.account,
-            equity: load.and_then(|line| line.equity),
-            withdrawable: state.and_then(|s| s.view.as_ref()).map(|view| view.withdrawable),
-            wallet: treasurer.wallet_line(now),
-            sources: treasurer.source_lines(now),
+            equity: None,
+            withdrawable: None,
+            wallet: self.wallet_line(now),
+            sources: self.source_lines(now),
             in_flight: open.iter().filter(left).map(|t| t.amount).sum(),
-            roads: treasurer.roads,
+            roads: self.roads,
             budgets: judge.budgets(now),
             destinations: plan
                 .limits
@@ -206,16 +201,47 @@ impl Desk {
                 .iter()
                 .map(|(name, d)| DestinationLine { name: name.clone(), kind: d.kind, address: d.address })
                 .collect(),
-            action: latest.map_or(treasurer.decision.action, |d| d.action),
-            why: latest.map_or_else(|| treasurer.decision.why.clone(), |d| d.why.clone()),
+            action: latest.map_or(self.decision.action, |d| d.action),
+            why: latest.map_or_else(|| self.decision.why.clone(), |d| d.why.clone()),
             amount: latest.and_then(|d| d.step.as_ref()).map(|step| step.amount),
-            since: treasurer.decided,
-            cascade: treasurer.cascade,
+            since: self.decided,
+            cascade: self.cascade,
             ended: ended.into_iter().rev().take(ENDED_SHOWN).map(line).collect(),
             open,
-            refusals: treasurer.refusals.iter().cloned().collect(),
-            surplus: treasurer.surplus.iter().copied().collect(),
-            broken: treasurer.broken.clone(),
+            refusals: self.refusals.iter().cloned().collect(),
+            surplus: self.surplus.iter().copied().collect(),
+            broken: self.broken.clone(),
+        }
+    }
+}
+
+impl TreasuryView {
+    /// What `journal` alone says at `now`: the ledger, budgets, refusals, the last decision. `plan` names the limits to show; balances
+    /// are in no journal and stay unknown.
+    ///
+    /// # Errors
+    /// If the records of transfers do not follow each other.
+    pub fn of_journal(plan: TreasuryPlan, journal: &[Stamped], now: Stamp) -> Result<TreasuryView, TreasuryFault> {
+        let mut treasurer = Treasurer::new(plan);
+        for stamped in journal {
+            treasurer.fold(stamped.at, &stamped.entry)?;
+        }
+        Ok(treasurer.view(now))
+    }
+}
+
+impl Desk {
+    /// Everything an operator may want to see of the treasury; `None` if none is configured.
+    #[must_use]
+    pub fn treasury(&self, now: Stamp) -> Option<TreasuryView> {
+        let treasurer = self.treasurer.as_ref()?;
+        let venue = treasurer.plan.venue;
+        let load = self.guard.load_line(now).into_iter().find(|line| line.venue == venue);
+        let state = self.venues.iter().find(|v| v.venue == venue);
+        Some(TreasuryView {
+            equity: load.and_then(|line| line.equity),
+            withdrawable: state.and_then(|s| s.view.as_ref()).map(|view| view.withdrawable),
+            ..treasurer.view(now)
         })
     }
 }

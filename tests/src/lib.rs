@@ -14,7 +14,7 @@ mod setup;
 mod skip;
 mod witness;
 
-pub use anvil::{Anvil, AnvilSpec};
+pub use anvil::{Anvil, AnvilSpec, Node};
 pub use daemon::{Daemon, PaperProc, daemon_binary};
 pub use process::{Proc, WaitError};
 pub use rig::{Rig, Want};

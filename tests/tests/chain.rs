@@ -1,7 +1,10 @@
 //! The wallet against a real chain: Anvil, with Circle's own USDC contract. What the simulation of `chain::machine` tries ten thousand
 //! times is tried here where bytes, receipts and reasons are somebody else's.
 
+mod authorisation;
 mod bridge;
+mod cctp;
+mod endpoints;
 mod rig;
 
 use anyhow::Result;
@@ -225,7 +228,7 @@ fn f88_an_endpoint_that_lies_is_stale_or_gone_makes_nothing_final() {
         let liar = Liar::start(&chain).await?;
         let mut desk = Desk::start(&chain, &[&liar.url]).await?;
         let mut expected = 0;
-        for lie in [Lie::Down, Lie::NoReceipts, Lie::OtherChain, Lie::OldHead] {
+        for lie in [Lie::Down, Lie::NoReceipts, Lie::OtherChain, Lie::OldHead, Lie::Reverted, Lie::OtherBlock] {
             liar.now(Lie::Honest);
             let id = desk.deposit(5).await?;
             desk.reaches(id, "sent").await?;

@@ -15,6 +15,7 @@ mod load_words;
 mod operator;
 mod process;
 mod proxy;
+mod routes;
 mod stop;
 mod strangers;
 mod witness;

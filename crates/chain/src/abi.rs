@@ -5,8 +5,9 @@ use ethers_core::abi::{Token, encode};
 use ethers_core::types::{H160, U256};
 use ethers_core::utils::keccak256;
 
-/// Selector of `batchDepositForBurnWithAuth`, from recorded vectors; its argument types are only known by their encoding.
-const CCTP_DEPOSIT: [u8; 4] = [0x95, 0x87, 0x8d, 0xb1];
+/// The extension's call; recorded vectors have its selector.
+const CCTP_DEPOSIT: &str = "batchDepositForBurnWithAuth((uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32),\
+                            (uint256,uint32,bytes32,bytes32,uint256,uint32,bytes))";
 /// The name under which USDC signs, as its contract states it on Arbitrum; compared with the contract before anything is signed.
 const USDC_NAME: &str = "USD Coin";
 const USDC_VERSION: &str = "2";
@@ -28,18 +29,9 @@ fn word(bytes: [u8; 32]) -> Token {
 }
 
 fn call(signature: &str, arguments: &[Token]) -> Vec<u8> {
-    with_selector(selector(signature), arguments)
-}
-
-fn with_selector(selector: [u8; 4], arguments: &[Token]) -> Vec<u8> {
-    let mut data = selector.to_vec();
+    let mut data = keccak256(signature)[..4].to_vec();
     data.extend(encode(arguments));
     data
-}
-
-fn selector(signature: &str) -> [u8; 4] {
-    let hash = keccak256(signature);
-    [hash[0], hash[1], hash[2], hash[3]]
 }
 
 /// `transfer(to, amount)` of a token, `amount` in its smallest units.
@@ -209,7 +201,7 @@ impl CctpDeposit {
             uint(u64::from(self.terms.min_finality_threshold)),
             Token::Bytes(self.hook_data()),
         ]);
-        with_selector(CCTP_DEPOSIT, &[authorisation, burn])
+        call(CCTP_DEPOSIT, &[authorisation, burn])
     }
 }
 

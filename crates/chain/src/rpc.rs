@@ -22,6 +22,14 @@ pub enum RpcFault {
     /// An answer that cannot be read.
     #[error("an answer that cannot be read: {0}")]
     Unreadable(String),
+    /// It is of another chain; what else it says is of no interest.
+    #[error("it is of chain {have}, not {want}")]
+    OtherChain {
+        /// Its chain.
+        have: u64,
+        /// The chain wanted.
+        want: u64,
+    },
     /// The endpoint refused.
     #[error("refused ({code}): {message}")]
     Refused {
@@ -43,6 +51,7 @@ pub(crate) struct Endpoint {
 /// What is asked about in one glance.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
+    pub chain_id: u64,
     pub wallet: EvmAddress,
     pub token: EvmAddress,
     /// Every attempt that may be in a block.
@@ -167,6 +176,11 @@ impl Endpoint {
         calls.push(("eth_getBlockByNumber", json!(["latest", false])));
         let answers = self.batch(&calls).await?;
         let at = |n: usize| answers.get(n).cloned().unwrap_or_else(|| Err(RpcFault::Unreadable("no answer".into())));
+        // on another chain the token is nothing, and that would be the fault that is seen
+        let chain_id = quantity(&at(0)?)?;
+        if chain_id != question.chain_id {
+            return Err(RpcFault::OtherChain { have: chain_id, want: question.chain_id });
+        }
         let fee = at(4)?;
         let next_fee = fee["baseFeePerGas"].as_array().and_then(|all| all.last()).cloned().unwrap_or(Value::Null);
         let head = at(calls.len() - 1)?;
@@ -186,7 +200,7 @@ impl Endpoint {
             Some(trial) => Some(self.try_out(question, trial, gas).await),
         };
         Ok(Glance {
-            chain_id: quantity(&at(0)?)?,
+            chain_id,
             nonce_safe: quantity(&at(1)?)?,
             nonce: quantity(&at(2)?)?,
             safe: quantity(&at(3)?["number"])?,

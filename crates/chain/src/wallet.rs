@@ -369,7 +369,8 @@ impl Task {
     }
 
     fn question(&self) -> Question {
-        let mut question = Question { wallet: self.key.address(), token: self.config.token, attempts: Vec::new(), trial: None };
+        let (chain_id, token) = (self.config.chain_id, self.config.token);
+        let mut question = Question { chain_id, wallet: self.key.address(), token, attempts: Vec::new(), trial: None };
         if let Some(machine) = &self.machine {
             question.attempts = machine.transfer().attempts.iter().map(|attempt| attempt.hash).collect();
             if machine.wants_preflight() {

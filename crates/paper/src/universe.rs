@@ -21,7 +21,7 @@ pub(crate) struct MarketInfo {
     pub(crate) size_decimals: u32,
     pub(crate) margin_table: u32,
     pub(crate) is_delisted: bool,
-    pub(crate) only_isolated: bool,
+    pub(crate) isolated: Isolated,
 }
 
 impl MarketInfo {
@@ -50,7 +50,37 @@ struct Row {
     size: (i64, i64),
     open_interest_coins: i64,
     is_delisted: bool,
-    only_isolated: bool,
+    isolated: Isolated,
+}
+
+/// How far a market is confined to isolated margin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isolated {
+    /// Not at all.
+    No,
+    /// No cross margin; margin may be taken out again.
+    NoCross,
+    /// No cross margin, and margin comes out only by closing.
+    Strict,
+}
+
+impl Isolated {
+    /// The venue's word in `meta`.
+    const fn word(self) -> Option<&'static str> {
+        match self {
+            Isolated::No => None,
+            Isolated::NoCross => Some("noCross"),
+            Isolated::Strict => Some("strictIsolated"),
+        }
+    }
+
+    const fn mode(self) -> exchange::MarginMode {
+        match self {
+            Isolated::No => exchange::MarginMode::Normal,
+            Isolated::NoCross => exchange::MarginMode::NoCross,
+            Isolated::Strict => exchange::MarginMode::StrictIsolated,
+        }
+    }
 }
 
 const fn row(name: &'static str, size_decimals: u32, leverage_max: u32, price: (i64, u32), size: (i64, i64)) -> Row {
@@ -63,11 +93,11 @@ const fn row(name: &'static str, size_decimals: u32, leverage_max: u32, price: (
         size,
         open_interest_coins: 1_000_000,
         is_delisted: false,
-        only_isolated: false,
+        isolated: Isolated::No,
     }
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     Row { tiers: Some((56, 150_000_000, 20)), open_interest_coins: 12_000, ..row("BTC", 5, 40, (61_800, 0), (80_000, 9_000)) },
     Row { tiers: Some((55, 100_000_000, 15)), open_interest_coins: 180_000, ..row("ETH", 4, 25, (26_805, 1), (150_000, 15_000)) },
     row("ATOM", 2, 5, (53_125, 4), (60_000, 4_000)),
@@ -76,7 +106,8 @@ const ROWS: [Row; 9] = [
     Row { tiers: Some((54, 70_000_000, 10)), open_interest_coins: 2_500_000, ..row("SOL", 2, 20, (15_782, 2), (30_000, 3_000)) },
     Row { tiers: Some((52, 20_000_000, 5)), ..row("AVAX", 2, 10, (24_183, 3), (60_000, 4_000)) },
     Row { tiers: Some((53, 40_000_000, 10)), ..row("XRP", 0, 20, (6_124, 4), (60_000, 4_000)) },
-    Row { only_isolated: true, ..row("PURR", 0, 3, (17_125, 5), (90_000, 6_000)) },
+    Row { isolated: Isolated::NoCross, ..row("PURR", 0, 3, (17_125, 5), (90_000, 6_000)) },
+    Row { isolated: Isolated::Strict, ..row("PEOPLE", 0, 5, (7_250, 5), (90_000, 6_000)) },
 ];
 
 /// A market as the exchange and the feed need it.
@@ -97,10 +128,8 @@ pub(crate) fn listed(btc: Option<Decimal>) -> Result<Vec<Listed>, exchange::BadS
         let price = btc.filter(|_| row.name == "BTC").unwrap_or(Decimal::new(row.price.0, row.price.1));
         let mut spec = MarketSpec::hyperliquid(row.name, asset, row.size_decimals, margin, price)?;
         spec.open_interest_of_others = Qty(row.open_interest_coins * 10_i64.pow(row.size_decimals));
-        if row.only_isolated {
-            spec.margin_mode = exchange::MarginMode::NoCross;
-            spec.instrument.isolated_only = true;
-        }
+        spec.margin_mode = row.isolated.mode();
+        spec.instrument.isolated_only = row.isolated != Isolated::No;
         let flow = SyntheticParams {
             levels: 40,
             half_spread_steps: 1,
@@ -127,7 +156,7 @@ impl Universe {
                 size_decimals: row.size_decimals,
                 margin_table: row.tiers.map_or(row.leverage_max, |(id, _, _)| id),
                 is_delisted: row.is_delisted,
-                only_isolated: row.only_isolated,
+                isolated: row.isolated,
             })
             .collect();
         let by_name = markets.iter().enumerate().map(|(n, m)| (m.name().to_owned(), n)).collect();
@@ -159,9 +188,9 @@ impl Universe {
             sz_decimals: m.size_decimals,
             max_leverage: m.instrument.leverage_max,
             margin_table_id: Some(m.margin_table),
-            only_isolated: m.only_isolated.then_some(true),
+            only_isolated: (m.isolated != Isolated::No).then_some(true),
             is_delisted: m.is_delisted.then_some(true),
-            margin_mode: m.only_isolated.then(|| "noCross".to_owned()),
+            margin_mode: m.isolated.word().map(str::to_owned),
             growth_mode: None,
             last_growth_mode_change_time: None,
         };

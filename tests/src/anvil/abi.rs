@@ -10,6 +10,8 @@ pub enum Arg<'a> {
     Address(EvmAddress),
     /// Any unsigned integer.
     Number(u64),
+    /// `bytes32`.
+    Word([u8; 32]),
     /// `string`.
     Text(&'a str),
     /// `address[]` with nothing in it.
@@ -25,6 +27,7 @@ pub(super) fn encoded(arguments: &[Arg<'_>]) -> Vec<u8> {
         match one {
             Arg::Address(address) => head.extend([vec![0; 12], address.0.to_vec()].concat()),
             Arg::Number(n) => head.extend(word(*n)),
+            Arg::Word(bytes) => head.extend(bytes),
             Arg::Text(text) => {
                 head.extend(word((base + tail.len()) as u64));
                 tail.extend(word(text.len() as u64));
@@ -42,9 +45,17 @@ pub(super) fn encoded(arguments: &[Arg<'_>]) -> Vec<u8> {
 }
 
 /// A call's data.
-pub(super) fn call(signature: &str, arguments: &[Arg<'_>]) -> String {
+#[must_use]
+pub fn call(signature: &str, arguments: &[Arg<'_>]) -> String {
     let selector = &keccak(&[signature.as_bytes()])[..4];
     format!("0x{}{}", hex::encode(selector), hex::encode(encoded(arguments)))
+}
+
+/// The text of `Error(string)`, which a contract reverts with.
+pub(super) fn reason(data: &str) -> Option<String> {
+    let bytes = hex::decode(data.strip_prefix("0x08c379a0")?).ok()?;
+    let length = u64::from_be_bytes(bytes.get(56..64)?.try_into().ok()?);
+    String::from_utf8(bytes.get(64..64 + usize::try_from(length).ok()?)?.to_vec()).ok()
 }
 
 /// The first topic of an event's logs.

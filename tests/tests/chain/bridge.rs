@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use domain::{EvmAddress, TransferState};
 use paper::control::BridgeState;
-use paper::{ChainSpec, Market, Paper, PaperHandle, PaperSpec, VenueLimits};
+use paper::{CctpSpec, ChainSpec, Market, Paper, PaperHandle, PaperSpec, VenueLimits};
 use plimsoll_tests::anvil::USDC;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -17,20 +17,25 @@ use super::rig::{Arg, BRIDGE, Chain, Desk, SECRET};
 use super::{on_chain, wallet};
 
 /// A venue on the chain, once it has looked at it: only what comes afterwards is a deposit.
-async fn venue(chain: &Chain, bridge: EvmAddress, key: Option<Key>) -> Result<PaperHandle> {
+pub async fn venue_on(chain: &Chain, bridge: EvmAddress, key: Option<Key>, cctp: Option<CctpSpec>) -> Result<PaperHandle> {
     let mut spec = ChainSpec::new(chain.url.clone(), Address(chain.token.0), Address(bridge.0));
     spec.confirmations = 3;
     spec.credit_after = Duration::from_millis(100);
     spec.pay_after = Duration::from_millis(100);
     spec.key = key.map(Into::into);
+    spec.cctp = cctp;
     let limits = VenueLimits::unlimited();
     let venue = Paper::start(PaperSpec { market: Market::Still, limits, chain: Some(spec), ..PaperSpec::default() }).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     Ok(venue)
 }
 
+async fn venue(chain: &Chain, bridge: EvmAddress, key: Option<Key>) -> Result<PaperHandle> {
+    venue_on(chain, bridge, key, None).await
+}
+
 /// Mines a block at a time until the bridge has done `what`.
-async fn until(chain: &Chain, venue: &PaperHandle, what: &str, done: impl Fn(&BridgeState) -> bool) -> Result<()> {
+pub async fn until(chain: &Chain, venue: &PaperHandle, what: &str, done: impl Fn(&BridgeState) -> bool) -> Result<()> {
     let started = Instant::now();
     loop {
         let state = venue.state().await?.bridge;
@@ -43,12 +48,12 @@ async fn until(chain: &Chain, venue: &PaperHandle, what: &str, done: impl Fn(&Br
     }
 }
 
-async fn post(venue: &PaperHandle, path: &str, body: &Value) -> Result<Value> {
+pub async fn post(venue: &PaperHandle, path: &str, body: &Value) -> Result<Value> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     Ok(client.post(format!("{}{path}", venue.url())).json(body).send().await?.json().await?)
 }
 
-async fn value_of(venue: &PaperHandle, user: EvmAddress) -> Result<Decimal> {
+pub async fn value_of(venue: &PaperHandle, user: EvmAddress) -> Result<Decimal> {
     let state = post(venue, "/info", &json!({"type": "clearinghouseState", "user": user.to_string()})).await?;
     Ok(Decimal::from_str_exact(state["withdrawable"].as_str().context("no amount")?)?)
 }

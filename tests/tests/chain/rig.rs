@@ -1,6 +1,5 @@
 //! A real chain (Anvil) with the real USDC contract on it, a desk in miniature around a wallet, and an endpoint that can lie.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,9 +13,9 @@ use domain::{
 use margin_guard::{
     ClearedTransfer, RawDestination, RawTreasury, RawWallet, TransferStep, Treasury, TreasuryLimits, release_all,
 };
-pub use plimsoll_tests::anvil::{Arg, RICH};
+pub use plimsoll_tests::anvil::{Arg, RICH, call};
 use plimsoll_tests::anvil::{SOME_GAS, USDC};
-use plimsoll_tests::{Anvil, AnvilSpec, Missing};
+use plimsoll_tests::{Anvil, AnvilSpec, Missing, Node};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::block_in_place;
@@ -33,6 +32,8 @@ pub struct Chain {
     anvil: Anvil,
     pub url: String,
     pub token: EvmAddress,
+    /// The CCTP extension, once it is there.
+    pub extension: Option<EvmAddress>,
 }
 
 impl Chain {
@@ -45,7 +46,7 @@ impl Chain {
             Ok(anvil) => anvil,
             Err(missing) => return Ok(Err(missing)),
         };
-        let chain = Chain { url: anvil.url.clone(), token: anvil.token, anvil };
+        let chain = Chain { url: anvil.url.clone(), token: anvil.token, anvil, extension: None };
         let wallet = Key::from_hex(SECRET)?.address();
         chain.admin("mint(address,uint256)", &[Arg::Address(wallet), Arg::Number(1_000 * USDC)]).await?;
         block_in_place(|| chain.anvil.set_gas(wallet, SOME_GAS))?;
@@ -67,6 +68,46 @@ impl Chain {
     /// A call of the token by whoever may do everything with it.
     pub async fn admin(&self, signature: &str, arguments: &[Arg<'_>]) -> Result<()> {
         block_in_place(|| self.anvil.admin(signature, arguments))
+    }
+
+    /// Puts CCTP on the chain and returns its messenger.
+    pub async fn cctp(&mut self) -> Result<EvmAddress> {
+        let (messenger, extension) = block_in_place(|| self.anvil.put_cctp())?;
+        self.extension = Some(extension);
+        Ok(messenger)
+    }
+
+    /// What a call of the token from `from` would return, or the reason for which it would revert.
+    pub async fn ask(&self, from: EvmAddress, data: &str) -> Result<Result<String, String>> {
+        block_in_place(|| self.anvil.ask(from, data))
+    }
+
+    /// Sends a call of the token from an account without a key, and mines it.
+    pub async fn impersonate(&self, from: EvmAddress, data: &str) -> Result<()> {
+        block_in_place(|| self.anvil.impersonate(from, data))
+    }
+
+    /// The newest block's time, seconds of Unix time.
+    pub async fn time(&self) -> Result<u64> {
+        block_in_place(|| self.anvil.time_s())
+    }
+
+    /// A second Anvil that has this chain up to now, and never a block more unless it catches up.
+    pub async fn follower(&self) -> Result<Node> {
+        let spec = self.anvil.spec;
+        let more = ["--no-mining", "--fork-url", &self.url];
+        block_in_place(|| Node::start(spec.chain_id, spec.safe_depth, &more))?.map_err(|missing| anyhow::anyhow!(missing.0))
+    }
+
+    /// An Anvil without any history, of another chain.
+    pub async fn stranger(&self, chain_id: u64) -> Result<Node> {
+        block_in_place(|| Node::start(chain_id, SAFE_DEPTH, &[]))?.map_err(|missing| anyhow::anyhow!(missing.0))
+    }
+
+    /// Lets a follower have what this chain has now.
+    pub async fn share(&self, follower: &Node) -> Result<()> {
+        let now = json!([{"forking": {"jsonRpcUrl": self.url}}]);
+        block_in_place(|| follower.rpc("anvil_reset", now)).map(|_| ())
     }
 
     /// Millionths of the token that `owner` has.
@@ -93,21 +134,29 @@ pub enum Lie {
     NoReceipts,
     OtherChain,
     OldHead,
+    /// A transaction that succeeded is said to have reverted.
+    Reverted,
+    /// Its receipt is said to be of another block.
+    OtherBlock,
+    /// What is not mined is said to be, in the newest block and with its true hash.
+    Mined,
 }
 
 /// An endpoint that passes everything on, or lies about it.
 pub struct Liar {
     pub url: String,
     lie: Arc<AtomicU8>,
+    target: Arc<Mutex<String>>,
 }
 
 impl Liar {
     pub async fn start(chain: &Chain) -> Result<Liar> {
         let lie = Arc::new(AtomicU8::new(0));
-        let (target, said) = (chain.url.clone(), Arc::clone(&lie));
+        let target = Arc::new(Mutex::new(chain.url.clone()));
+        let (turned, said) = (Arc::clone(&target), Arc::clone(&lie));
         let client = reqwest::Client::builder().no_proxy().build()?;
         let handler = move |body: String| {
-            let (target, client, lie) = (target.clone(), client.clone(), said.load(Ordering::SeqCst));
+            let (target, client, lie) = (turned.lock().unwrap().clone(), client.clone(), said.load(Ordering::SeqCst));
             async move {
                 if lie == Lie::Down as u8 {
                     return "upstream is gone".to_owned();
@@ -123,7 +172,12 @@ impl Liar {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}/", listener.local_addr()?);
         tokio::spawn(async move { axum::serve(listener, app).await });
-        Ok(Liar { url, lie })
+        Ok(Liar { url, lie, target })
+    }
+
+    /// Passes on to this one from now on.
+    pub fn turn(&self, url: &str) {
+        url.clone_into(&mut self.target.lock().unwrap());
     }
 
     pub fn now(&self, lie: Lie) {
@@ -134,11 +188,28 @@ impl Liar {
 fn twisted(lie: u8, asked: &str, answered: &str) -> Option<String> {
     let asked: Value = serde_json::from_str(asked).ok()?;
     let mut answers: Value = serde_json::from_str(answered).ok()?;
-    let method = |id: &Value| asked.as_array()?.iter().find(|one| one["id"] == *id)?["method"].as_str();
+    let all = asked.as_array()?;
+    let asked_of = |id: &Value| all.iter().find(|one| one["id"] == *id).cloned().unwrap_or_default();
+    // the newest block is asked for last
+    let last = all.last()?["id"].clone();
+    let newest = answers.as_array()?.iter().find(|one| one["id"] == last)?["result"].clone();
     for one in answers.as_array_mut()? {
-        let method = method(&one["id"]).unwrap_or_default();
+        let method = asked_of(&one["id"])["method"].as_str().unwrap_or_default().to_owned();
         if lie == Lie::NoReceipts as u8 && method.starts_with("eth_getTransactionReceipt") {
             one["result"] = Value::Null;
+        }
+        let is_receipt = method == "eth_getTransactionReceipt";
+        if lie == Lie::Reverted as u8 && is_receipt && !one["result"].is_null() {
+            one["result"]["status"] = json!("0x0");
+        }
+        if lie == Lie::OtherBlock as u8 && is_receipt && !one["result"].is_null() {
+            one["result"]["blockHash"] = json!(format!("0x{}", "ab".repeat(32)));
+        }
+        if lie == Lie::Mined as u8 && is_receipt && one["result"].is_null() {
+            one["result"] = json!({
+                "transactionHash": asked_of(&one["id"])["params"][0], "blockNumber": newest["number"], "blockHash": newest["hash"],
+                "status": "0x1", "effectiveGasPrice": "0x1", "gasUsed": "0xc350",
+            });
         }
         if lie == Lie::OtherChain as u8 && method == "eth_chainId" {
             one["result"] = json!("0x1");
@@ -164,19 +235,21 @@ impl WriteAhead for Log {
     }
 }
 
-fn limits(token: EvmAddress) -> TreasuryLimits {
+fn limits(token: EvmAddress, extension: Option<EvmAddress>) -> TreasuryLimits {
     let wallet = RawWallet {
         chain_id: Some(CHAIN.to_string().as_str().into()),
         address: Key::from_hex(SECRET).unwrap().address().to_string(),
         token: token.to_string(),
     };
     let bridge = RawDestination { kind: "bridge".into(), address: BRIDGE.to_string() };
+    let cctp = extension.map(|at| ("cctp".to_owned(), RawDestination { kind: "cctp".into(), address: at.to_string() }));
+    let destination = [("bridge".to_owned(), bridge)].into_iter().chain(cctp);
     let raw = RawTreasury {
         destination_delay_hours: Some("0".into()),
         gas_transfer_max_ether: Some("0.01".into()),
         gas_day_max_ether: Some("0.05".into()),
         wallet: Some(wallet),
-        destination: BTreeMap::from([("bridge".to_owned(), bridge)]),
+        destination: destination.collect(),
         ..RawTreasury::default()
     };
     TreasuryLimits::check(&raw).unwrap()
@@ -196,6 +269,7 @@ pub struct Desk {
     log: Log,
     pub treasury: Treasury,
     token: EvmAddress,
+    extension: Option<EvmAddress>,
     config: WalletConfig,
     clock: chain::Clock,
     wallet: Wallet,
@@ -225,8 +299,9 @@ impl Desk {
         let wallet = Wallet::start(config.clone(), Key::from_hex(SECRET)?, Arc::clone(&clock), sender).await?;
         let mut desk = Desk {
             log: Log::default(),
-            treasury: Treasury::new(limits(chain.token)),
+            treasury: Treasury::new(limits(chain.token, chain.extension)),
             token: chain.token,
+            extension: chain.extension,
             config,
             clock,
             wallet,
@@ -284,7 +359,7 @@ impl Desk {
         let key = Key::from_hex(SECRET)?;
         self.wallet = Wallet::start(self.config.clone(), key, Arc::clone(&self.clock), sender).await?;
         self.facts = facts;
-        let mut treasury = Treasury::new(limits(self.token));
+        let mut treasury = Treasury::new(limits(self.token, self.extension));
         let journal = self.log.0.lock().unwrap().clone();
         for stamped in &journal {
             treasury.fold(stamped.at, &stamped.entry)?;
@@ -293,24 +368,42 @@ impl Desk {
         self.boot().await
     }
 
-    /// Decides on a deposit, once the wallet is known.
-    pub async fn deposit(&mut self, usd: i32) -> Result<TransferId> {
-        self.until("a view of the wallet", |desk| desk.treasury.next_nonce(desk.now()).is_ok()).await?;
-        let now = self.now();
-        let leg = ChainLeg {
+    /// What the wallet does with this contract.
+    pub fn leg(&self, contract: EvmAddress) -> ChainLeg {
+        ChainLeg {
             chain_id: CHAIN,
             wallet: self.wallet.address(),
             token: self.token,
-            contract: BRIDGE,
+            contract,
             gas_cost_max: self.treasury.limits().gas_transfer_max(),
-        };
+        }
+    }
+
+    /// Decides on a deposit over the bridge, once the wallet is known.
+    pub async fn deposit(&mut self, usd: i32) -> Result<TransferId> {
+        self.deposit_by(Route::Bridge(self.leg(BRIDGE)), usd, Usd::ZERO).await
+    }
+
+    /// Tries to decide on a deposit over the bridge with what is known now.
+    pub async fn deposit_now(&mut self, usd: i32) -> Result<TransferId> {
+        self.decide(Route::Bridge(self.leg(BRIDGE)), usd, Usd::ZERO).await
+    }
+
+    /// Decides on a deposit by this route, of which at most `fee_max` may be kept.
+    pub async fn deposit_by(&mut self, route: Route, usd: i32, fee_max: Usd) -> Result<TransferId> {
+        self.until("a view of the wallet", |desk| desk.treasury.next_nonce(desk.now()).is_ok()).await?;
+        self.decide(route, usd, fee_max).await
+    }
+
+    async fn decide(&mut self, route: Route, usd: i32, fee_max: Usd) -> Result<TransferId> {
+        let now = self.now();
         let intent = TransferIntent {
             id: self.treasury.next_id(),
             venue: Venue::Hyperliquid,
             account: self.wallet.address(),
-            route: Route::Bridge(leg),
+            route,
             amount: Usd::whole(usd),
-            fee_max: Usd::ZERO,
+            fee_max,
             nonce: self.treasury.next_nonce(now)?,
             limits: self.treasury.limits().id(),
             cause: "test".into(),
@@ -401,7 +494,11 @@ impl Desk {
     }
 
     pub async fn credit(&mut self, id: TransferId, usd: i32) -> Result<()> {
-        let event = TransferEvent::Credited { amount: Usd::whole(usd), venue_ms: 1 };
+        self.note(id, TransferEvent::Credited { amount: Usd::whole(usd), venue_ms: 1 }).await
+    }
+
+    /// Records what others than the wallet know of a transfer.
+    pub async fn note(&mut self, id: TransferId, event: TransferEvent) -> Result<()> {
         self.record(Entry::Transfer { id, event }).await
     }
 
@@ -418,6 +515,11 @@ impl Desk {
     pub fn burns(&self, id: TransferId) -> usize {
         let burn = |t: &domain::Transfer| t.attempts.iter().filter(|one| one.kind == AttemptKind::Burn).count();
         self.treasury.transfer(id).map_or(0, burn)
+    }
+
+    /// Endpoints that the wallet leaves out, from 1, and why.
+    pub fn left_out(&self) -> Vec<(usize, String)> {
+        self.wallet.status().borrow().out.clone()
     }
 
     /// Why nothing can be sent.

@@ -164,10 +164,7 @@ impl Rpc {
             "fromBlock": format!("0x{:x}", blocks.start()),
             "toBlock": format!("0x{:x}", blocks.end()),
         });
-        match self.call(method, json!([filter])).await? {
-            Value::Array(logs) => Ok(logs),
-            _ => Err(RpcError::Shape { method }),
-        }
+        serde_json::from_value(self.call(method, json!([filter])).await?).map_err(|_| RpcError::Shape { method })
     }
 
     /// Transfers of `token` to `to` in these blocks, in their order on the chain.

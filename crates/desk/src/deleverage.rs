@@ -204,7 +204,8 @@ impl Desk {
             return None;
         }
         let plan = self.reductions(now, line, line.equity?, line.level, target);
-        plan.restores.then(|| plan.reductions.iter().map(|r| r.cost).sum())
+        // with the target held there is nothing to reduce, and that does nothing for a scenario that asks for more
+        (plan.restores && !plan.reductions.is_empty()).then(|| plan.reductions.iter().map(|r| r.cost).sum())
     }
 
     /// Ends reductions that the market ran away from, gives those less time that have too much, and says how much the others

@@ -7,6 +7,7 @@
 mod account;
 mod collect;
 mod doors;
+mod failures;
 mod plan;
 mod protocol;
 mod sources;
@@ -229,6 +230,8 @@ pub(crate) struct Treasurer {
     signed: BTreeMap<TransferId, Stamp>,
     /// How long the latest deposits took from decision to credit, drills among them, by the route's name.
     measured: BTreeMap<&'static str, VecDeque<Span>>,
+    /// Failures of sources, folded from the journal.
+    failures: BTreeMap<String, failures::Failures>,
 }
 
 impl Treasurer {
@@ -261,6 +264,7 @@ impl Treasurer {
             newest: BTreeMap::new(),
             signed: BTreeMap::new(),
             measured: BTreeMap::new(),
+            failures: BTreeMap::new(),
         }
     }
 

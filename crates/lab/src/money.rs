@@ -72,12 +72,12 @@ impl World {
                 TransferStep::Start(intent) => (intent.clone(), false),
                 TransferStep::Resume(transfer) => (transfer.intent.clone(), true),
                 TransferStep::Send { .. } => {
-                    self.to_wallet(one);
+                    self.wallet_takes(one);
                     continue;
                 }
             };
             if intent.route.leg().is_some() {
-                self.to_wallet(one);
+                self.wallet_takes(one);
                 continue;
             }
             let id = intent.id;
@@ -96,7 +96,7 @@ impl World {
         }
     }
 
-    fn to_wallet(&mut self, released: ReleasedTransfer) {
+    fn wallet_takes(&mut self, released: ReleasedTransfer) {
         let now = self.now();
         if let Some(outside) = &mut self.outside {
             outside.take(now, released);

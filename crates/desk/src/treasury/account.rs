@@ -26,8 +26,8 @@ const DECIDE_EVERY: Span = Span::secs(5);
 /// A venue's hourly funding where it is not known (the default of `[guard.sizing]`).
 const FUNDING_UNKNOWN: (i64, u32) = (1, 3);
 /// Names under which refusals of steps without a source are kept.
-const ISOLATED: &str = "isolated margin";
-const SWEEP: &str = "sweep";
+pub(super) const ISOLATED: &str = "isolated margin";
+pub(super) const SWEEP: &str = "sweep";
 
 /// Whether an action belongs to a top-up that is not at its targets yet.
 pub(super) const fn at_work(action: TreasuryAction) -> bool {
@@ -95,7 +95,7 @@ impl Treasurer {
             since.map(|since| self.judge.transfers().map(|t| moved(t, self.plan.account, since)).sum()).unwrap_or_default();
         let isolating = match self.refused(now, ISOLATED) {
             Some(why) => Err(format!("refused: {why}")),
-            None => Ok(()),
+            None => self.left_alone(now, ISOLATED).map_or(Ok(()), Err),
         };
         let swept = self.swept.is_none_or(|at| now.since(at) >= SWEEP_EVERY);
         decide(&Inputs {
@@ -116,7 +116,7 @@ impl Treasurer {
             arrived,
             unwinding: account.unwinding,
             reading: self.awaited.is_some_and(|at| now.since(at) < READ_PATIENCE),
-            may_sweep: swept && self.refused(now, SWEEP).is_none(),
+            may_sweep: swept && self.refused(now, SWEEP).is_none() && self.left_alone(now, SWEEP).is_none(),
         })
     }
 

@@ -51,6 +51,9 @@ impl Treasurer {
                 }
                 self.book(domain::DepositSeen { venue_ms: *venue_ms, amount: *amount });
             }
+            if let Some(transfer) = self.judge.transfer(*id).cloned() {
+                self.note_failure(at, &transfer);
+            }
             if self.judge.transfer(*id).is_some_and(Transfer::open) {
                 self.newest.insert(*id, event.clone());
             } else {

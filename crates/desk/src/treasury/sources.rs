@@ -54,6 +54,9 @@ impl Treasurer {
             {
                 source.route = Err(format!("refused: {why}"));
             }
+            if let Some(why) = self.left_alone(now, &source.name) {
+                source.route = Err(why);
+            }
         }
         sources
     }

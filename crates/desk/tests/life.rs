@@ -4,6 +4,7 @@
 mod drills;
 mod load;
 mod rig;
+mod treasury;
 
 use domain::{
     Command, CommandReply, EndPolicy, Entry, Fact, Lost, Lots, OrderOutcome, ParentChange, ParentSpec, Qty, Reject, RejectKind,

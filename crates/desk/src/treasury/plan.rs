@@ -304,7 +304,13 @@ fn isolated_step(i: &Inputs<'_>, gap: Usd) -> Option<(Step, String)> {
 fn from_sources(i: &Inputs<'_>, low: bool, need: &Need<'_>) -> Decision {
     let mut skipped: Vec<Option<String>> = vec![None; i.sources.len()];
     let mut all_small = true;
+    // one step at a time: what a nearer source brings is seen within seconds
+    let near = i.under_way.iter().find(|u| u.inside && u.too_late(None).is_none());
     for (at, source) in i.sources.iter().enumerate() {
+        if let Some(near) = near.filter(|_| !source.inside) {
+            let why = format!("{}; {} ({}) is {}", need.words, near.id, near.name, near.state);
+            return Decision { action: TreasuryAction::Wait, why, step: None, skipped };
+        }
         match use_of(i, source, need) {
             Use::Take { amount, fee } => {
                 let Ok(route) = source.route.clone() else { continue };

@@ -191,7 +191,7 @@ impl World {
         let intent = &self.asked[&id];
         if intent.nonce == self.nonce {
             self.nonce += 1;
-            self.wallet = self.wallet - intent.amount;
+            self.wallet -= intent.amount;
             self.sent.insert(id, (intent.amount, hash));
         }
         let found = Inclusion { hash, block: 7, block_hash: TxHash([7; 32]), success: true, gas_cost: Wei::gwei(10_000) };
@@ -225,7 +225,7 @@ impl World {
     }
 
     fn trust_in_exit(&self) -> Option<domain::Ratio> {
-        let today = u32::try_from(self.rig.now.wall_ms / 86_400_000).unwrap();
+        let today = u32::try_from(self.rig.now.wall_ms / 86_400_000).unwrap_or(u32::MAX);
         let trust = self.rig.desk.guard().venue_trust(VENUE, today);
         trust.marks.iter().find(|mark| mark.question == Question::Exit).and_then(|mark| mark.score)
     }

@@ -8,10 +8,10 @@ use domain::{
     AccountView, Book, ClientKey, Command, CommandReply, EndPolicy, Entry, Epoch, Fact, Fill, FundingRate, Instrument,
     InstrumentId, Intent, JournalTag, Level, LiquidityRole, Lots, MarketStatus, Marks, OrderReport, ParentId, ParentSpec,
     Placement, PositionView, PriceRule, Px, Qty, Ratio, ReportedState, Schedule, Seed, SendOutcome, Side, Span, Stamp, Stamped,
-    StreamHealth, StreamKind, TradeId, Usd, Venue, VenueOrderId, VenueSnapshot, margin,
+    StreamHealth, StreamKind, TradeId, TransferId, Usd, Venue, VenueOrderId, VenueSnapshot, margin,
 };
 use margin_guard::{ClearedTransfer, Limits, RawDrawdown, RawLimits, RawSizing};
-use plimsoll_desk::{Cancel, Desk, DeskConfig, Effect, ForeignPolicy, Tenure, TreasuryPlan, Working};
+use plimsoll_desk::{Cancel, CollateralRead, Desk, DeskConfig, Effect, ForeignPolicy, Tenure, TreasuryPlan, Working};
 use rust_decimal::Decimal;
 
 pub const VENUE: Venue = Venue::Hyperliquid;
@@ -50,6 +50,10 @@ pub struct Rig {
     pub plan: Option<TreasuryPlan>,
     /// Steps of transfers that the desk let be carried out, oldest first.
     pub transfers: Vec<ClearedTransfer>,
+    /// Transfers that the wallet was told to drop.
+    pub forgotten: Vec<TransferId>,
+    /// What the desk asked for beside the account.
+    pub reads: Vec<CollateralRead>,
     trades: u64,
     epoch: u32,
 }
@@ -129,6 +133,8 @@ impl Rig {
             funding: true,
             plan,
             transfers: Vec::new(),
+            forgotten: Vec::new(),
+            reads: Vec::new(),
             trades: 0,
             epoch: 1,
         };
@@ -193,7 +199,8 @@ impl Rig {
                 Effect::Reply(_, reply) => self.replies.push(reply),
                 Effect::Alert(alert) => self.alerts.push(alert.to_string()),
                 Effect::Transfer(cleared) => self.transfers.push(cleared),
-                Effect::ForgetTransfer(_) | Effect::ReadCollateral(_) => {}
+                Effect::ForgetTransfer(id) => self.forgotten.push(id),
+                Effect::ReadCollateral(read) => self.reads.push(read),
             }
         }
     }

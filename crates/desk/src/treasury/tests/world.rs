@@ -158,10 +158,15 @@ impl World {
     pub(super) fn new(seed: Seed) -> World {
         let mut chance = seed.fork("treasury.world");
         let plan = config(&mut chance);
-        let maintenance = Usd::whole(100);
-        let equity = Usd::whole(350);
-        let (fall, spot, sub, wallet) =
-            (some(&mut chance, 250), some(&mut chance, 300), some(&mut chance, 300), some(&mut chance, 2_000));
+        let unit = [100, 30, 6][usize::try_from(chance.below(3)).unwrap_or(0)];
+        let maintenance = Usd::whole(unit);
+        let equity = maintenance.times(rat("3.5"));
+        let (fall, spot, sub, wallet) = (
+            some(&mut chance, 250).times(equity.over(Usd::whole(350)).unwrap_or_default()),
+            some(&mut chance, 300),
+            some(&mut chance, 300),
+            some(&mut chance, 2_000),
+        );
         let mut world = World {
             now: Stamp { mono: 1_000_000_000, wall_ms: 1_790_000_000_000 },
             epoch: 0,
@@ -253,8 +258,8 @@ impl World {
             1 => self.chance.between(0, 80_000),
             _ => self.chance.between(-1_500, 1_200),
         };
-        let step = Usd::whole(1).times(Ratio::scaled(cents, 2));
-        self.equity = (self.equity + step).max(Usd::whole(120));
+        let step = self.maintenance.times(Ratio::scaled(cents, 4));
+        self.equity = (self.equity + step).max(self.maintenance.times(rat("1.2")));
         if self.chance.chance(1, 10) {
             self.isolated_short = some(&mut self.chance, 20);
         }

@@ -120,10 +120,12 @@ fn what_cannot_be_done_is_refused_in_the_venues_words_and_moves_nothing() {
         }
         // an agent may not: neither does the connector sign with its key, nor would the venue take it
         let posts = desk.posts();
-        for route in [Route::SpotToPerp, Route::Withdrawal { destination: COLD }] {
+        for (route, why) in [
+            (Route::SpotToPerp, "it needs the account's own key; an agent cannot sign it"),
+            (Route::Withdrawal { destination: COLD }, "it needs the operator's own signer, and none is at hand"),
+        ] {
             let (_, events) = desk.transfer(route, "5", None).await?;
-            let why = "it needs the account's own key; an agent cannot sign it".to_owned();
-            ensure!(events == [TransferEvent::Ended(TransferOutcome::Refused { why })], "{events:?}");
+            ensure!(events == [TransferEvent::Ended(TransferOutcome::Refused { why: why.to_owned() })], "{events:?}");
         }
         ensure!(desk.posts() == posts, "nothing was sent");
         let user_signed = |mut action: Value| {
@@ -181,10 +183,12 @@ fn a_sub_account_is_served_by_its_masters_keys() {
 fn c23_a_lost_answer_is_asked_for_again_with_the_same_bytes_and_moves_nothing_twice() {
     run(|| async {
         let venue = Exchange::start().await?;
+        positions(&venue).await?;
         let mut desk = Desk::start(&venue, Network::Testnet, master()).await?;
         let (own, sub) = (funds(), venue.sub);
         let before = (venue.money(master()).await?, venue.money(sub).await?);
         for (route, kind, amount) in [
+            (isolated("PURR"), "updateIsolatedMargin", "9.5"),
             (Route::PerpToSpot, "usdClassTransfer", "60"),
             (Route::SubAccount { sub, deposit: true }, "subAccountTransfer", "30"),
             (Route::Withdrawal { destination: COLD }, "withdraw3", "20"),
@@ -204,6 +208,7 @@ fn c23_a_lost_answer_is_asked_for_again_with_the_same_bytes_and_moves_nothing_tw
         let (own, sub) = (venue.money(master()).await?, venue.money(sub).await?);
         let change = (own.perps - before.0.perps, own.spot - before.0.spot, sub.perps - before.1.perps);
         ensure!(change == (dec("-110"), dec("60"), dec("30")), "{change:?}");
+        ensure!(own.margin("PURR") - before.0.margin("PURR") == dec("9.5"), "{own:?}");
         Ok(())
     });
 }

@@ -434,10 +434,10 @@ pub(super) fn moved(transfer: &Transfer, own: domain::EvmAddress, since: Stamp) 
         let credited = transfer.credited.or(arrived.then_some(intent.amount - intent.fee_max));
         return credited.unwrap_or_default();
     }
-    // it may have left already
-    let none = matches!(transfer.state, TransferState::Ended(TransferOutcome::Refused { .. } | TransferOutcome::Rejected { .. }))
-        || matches!(intent.route, Route::IsolatedMargin { .. });
-    if none { Usd::ZERO } else { -intent.amount }
+    // what has not left for certain counts as still there: a fall is rather seen too large
+    let left = matches!(transfer.state, TransferState::Landed | TransferState::Ended(TransferOutcome::Arrived));
+    let stays = matches!(intent.route, Route::IsolatedMargin { .. });
+    if left && !stays { -intent.amount } else { Usd::ZERO }
 }
 
 /// Whether money comes to the account by `route`.

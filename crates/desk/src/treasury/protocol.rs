@@ -59,6 +59,7 @@ impl Treasurer {
             } else {
                 self.newest.remove(id);
                 self.signed.remove(id);
+                self.resumed.remove(id);
                 self.again.remove(id);
             }
         }

@@ -65,11 +65,8 @@ impl World {
         self.pass(4);
     }
 
-    fn tell(&mut self) {
-        let at = self.rig.now;
-        let idle = IdleBalance { venue: VENUE, place: IdlePlace::Spot, free: self.spot, at };
-        let roads = UsdcRoads { venue: VENUE, deposit: UsdcRoad::Bridge, withdrawal: UsdcRoad::Bridge, at };
-        let view = WalletView {
+    fn wallet_view(&self) -> WalletView {
+        WalletView {
             chain_id: CHAIN,
             wallet: ACCOUNT,
             token: TOKEN,
@@ -80,8 +77,15 @@ impl World {
             base_fee: Wei(10_000_000),
             head: 1_000,
             safe: 1_000,
-            at,
-        };
+            at: self.rig.now,
+        }
+    }
+
+    fn tell(&mut self) {
+        let at = self.rig.now;
+        let idle = IdleBalance { venue: VENUE, place: IdlePlace::Spot, free: self.spot, at };
+        let roads = UsdcRoads { venue: VENUE, deposit: UsdcRoad::Bridge, withdrawal: UsdcRoad::Bridge, at };
+        let view = self.wallet_view();
         let wallet = if self.doubt { Fact::WalletDoubt("they disagree".into()) } else { Fact::Wallet(Box::new(view)) };
         self.rig.apply(&[Fact::Idle(idle), Fact::Roads(roads), wallet]);
     }
@@ -319,20 +323,7 @@ fn f86_a_gas_spike_makes_the_deposit_unavailable() {
     world.rig.equity = usd("22000");
     for _ in 0..16 {
         world.tell();
-        let at = world.rig.now;
-        let view = WalletView {
-            chain_id: CHAIN,
-            wallet: ACCOUNT,
-            token: TOKEN,
-            balance: world.wallet,
-            gas: Wei::gwei(100_000_000),
-            nonce: 7,
-            nonce_safe: 7,
-            base_fee: Wei::gwei(100),
-            head: 1_000,
-            safe: 1_000,
-            at,
-        };
+        let view = WalletView { base_fee: Wei::gwei(100), ..world.wallet_view() };
         world.rig.apply(&[Fact::Wallet(Box::new(view))]);
         world.rig.pass(Span::millis(500), &[]);
     }
@@ -344,4 +335,52 @@ fn f86_a_gas_spike_makes_the_deposit_unavailable() {
     assert!(
         !world.rig.transfers.iter().any(|c| matches!(c.step(), TransferStep::Start(i) if matches!(i.route, Route::Bridge(_))))
     );
+}
+
+#[test]
+fn a_nearer_source_is_read_before_it_is_passed_over_and_waited_for_only_so_long() {
+    for answers in [true, false] {
+        let mut world = World::new("5000", "4000");
+        world.pass(2);
+        // a minute later what was read of spot is old, and the wallet is told of all the time
+        let quiet = |world: &mut World| {
+            let at = world.rig.now;
+            let roads = UsdcRoads { venue: VENUE, deposit: UsdcRoad::Bridge, withdrawal: UsdcRoad::Bridge, at };
+            world.rig.apply(&[Fact::Roads(roads), Fact::Wallet(Box::new(world.wallet_view()))]);
+            world.rig.pass(Span::millis(500), &[]);
+        };
+        for _ in 0..100 {
+            quiet(&mut world);
+        }
+        world.rig.reads.clear();
+        world.rig.equity = usd("22000");
+        for _ in 0..5 {
+            quiet(&mut world);
+        }
+        let asked = world.rig.reads.iter().any(|read| read.places.contains(&IdlePlace::Spot));
+        assert!(asked && world.amounts().is_empty(), "{:?}: {}", world.amounts(), world.view().why);
+        assert_eq!(world.view().action, TreasuryAction::Wait);
+        if answers {
+            world.pass(2);
+            assert_eq!(world.amounts(), ["spot to perp 3492.5"], "{}", world.view().why);
+        } else {
+            for _ in 0..12 {
+                quiet(&mut world);
+            }
+            assert_eq!(world.amounts(), ["bridge deposit 3492.5"], "I34: {}", world.view().why);
+        }
+    }
+}
+
+#[test]
+fn the_same_journal_gives_the_same_treasury() {
+    // I25, and a cascade outlives the process
+    let mut world = World::new("1100", "4000");
+    world.fall_to("22000");
+    let before = world.view();
+    assert!(before.cascade.is_some());
+    world.rig.crash();
+    let after = world.view();
+    assert_eq!((after.cascade, after.open.len()), (before.cascade, 1));
+    assert_eq!(after.budgets.inside_day, before.budgets.inside_day);
 }

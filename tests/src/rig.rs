@@ -197,7 +197,15 @@ impl Rig {
     /// # Errors
     /// If it does not end in time.
     pub fn run(&self, args: &[&str]) -> Result<(Option<i32>, String, String)> {
-        Daemon::run(&self.dir, &self.args(args), COMMAND_MAX)
+        self.run_within(args, COMMAND_MAX)
+    }
+
+    /// The same for one that takes its time.
+    ///
+    /// # Errors
+    /// If it does not end `within` that.
+    pub fn run_within(&self, args: &[&str], within: Duration) -> Result<(Option<i32>, String, String)> {
+        Daemon::run(&self.dir, &self.args(args), within)
     }
 
     /// Runs a sub-command that must succeed; its standard output.

@@ -7,6 +7,7 @@ mod client;
 mod crash;
 mod deployment;
 mod determinism;
+mod drills;
 mod faults;
 mod journal;
 mod load_levels;

@@ -20,17 +20,28 @@ const ALARMS_MAX: usize = 128;
 /// several times, and the wallet's next sweep or top-up takes care of it.
 const BACK_PATIENCE: Span = Span::secs(86_400);
 
+/// What the judge refused to begin is asked for again after this long: budgets and new destinations take hours. Each time is a record.
+const BEGIN_AGAIN: Span = Span::secs(3_600);
+/// The way back is asked for more often, since money waits out there.
+const BACK_AGAIN: Span = Span::secs(60);
+
 /// What the desk remembers of drills between two looks. Nothing of it must outlive the process.
 #[derive(Debug, Default)]
 pub(crate) struct Drilling {
     /// Why a path that is due was not tried at the last look.
     waits: BTreeMap<DrillPath, String>,
-    /// Since when the way back of the drill under way has waited, and for what.
+    /// For what the way back of the drill under way waits.
     back: Option<(DrillId, String)>,
+    /// What the judge refused, until when it is not asked again, and its words.
+    refused: BTreeMap<(DrillPath, Hop), (Stamp, String)>,
     told: BTreeMap<String, Stamp>,
 }
 
 impl Drilling {
+    fn refused(&self, now: Stamp, path: DrillPath, hop: Hop) -> Option<String> {
+        self.refused.get(&(path, hop)).filter(|(until, _)| until.mono > now.mono).map(|(_, why)| why.clone())
+    }
+
     fn may_tell(&mut self, now: Stamp, what: String) -> bool {
         let again = |at: &Stamp| now.since(*at) >= ALARM_AGAIN;
         if self.told.get(&what).is_some_and(|at| !again(at)) {
@@ -76,12 +87,12 @@ impl Desk {
             self.begin_due(now, out);
             self.alarm_drills(now, out);
         }
-        let venues: Vec<_> = self.venues.iter().map(|state| state.venue).collect();
+        // without a treasury, what an earlier one measured is of the one venue there is
+        let kept = self.treasurer.as_ref().map(|treasurer| treasurer.venue());
+        let Some(venue) = kept.or_else(|| self.venues.first().map(|state| state.venue)) else { return };
         let seen = self.books.drills.exit_seen(self.drill_plan(), now);
-        for venue in venues {
-            if *self.guard.exit_seen(venue) != seen {
-                self.guard.observe_exit(venue, seen.clone());
-            }
+        if *self.guard.exit_seen(venue) != seen {
+            self.guard.observe_exit(venue, seen);
         }
     }
 
@@ -153,12 +164,14 @@ impl Desk {
     fn turn_back(&mut self, now: Stamp, open: &OpenDrill, arrived_at: Stamp, arrived: Usd, out: &mut Vec<Effect>) {
         let back = match self.hold_transfer(now, None) {
             Some(why) => Err(why),
-            None => self.way_back(now, open.path, arrived).map_err(|why| format!("no way back: {why}")),
+            None => match self.drilling.refused(now, open.path, Hop::Back) {
+                Some(why) => Err(why),
+                None => self.way_back(now, open.path, arrived).map_err(|why| format!("no way back: {why}")),
+            },
         };
         let started = back.and_then(|(route, amount, fee_max)| {
             let cause = format!("drill {}: back", open.id);
-            let wallet_before = None;
-            self.start_hop(now, open.id, Hop::Back, (route, amount, fee_max), wallet_before, &cause, out)
+            self.start_back(now, open, (route, amount, fee_max), &cause, out)
         });
         let Err(why) = started else {
             self.drilling.back = None;
@@ -170,21 +183,26 @@ impl Desk {
         }
     }
 
-    /// Starts the transfer of a hop and records whose it is.
-    #[expect(clippy::too_many_arguments, reason = "what a hop is made of")]
-    fn start_hop(
+    /// Starts the transfer of the way back and records whose it is.
+    fn start_back(
         &mut self,
         now: Stamp,
-        id: DrillId,
-        hop: Hop,
+        open: &OpenDrill,
         (route, amount, fee_max): (Route, Usd, Usd),
-        wallet_before: Option<Usd>,
         cause: &str,
         out: &mut Vec<Effect>,
     ) -> Result<TransferId, String> {
-        let transfer = self.start_transfer(now, route, amount, fee_max, cause, out).map_err(|refusal| refusal.to_string())?;
-        let event = DrillEvent::Hop { hop, transfer, route: route.name().to_owned(), amount, wallet_before };
-        self.record(now, Entry::Drill { id, event }, out);
+        let transfer = match self.start_transfer(now, route, amount, fee_max, cause, out) {
+            Ok(transfer) => transfer,
+            Err(refusal) => {
+                let why = refusal.to_string();
+                self.drilling.refused.insert((open.path, Hop::Back), (now + BACK_AGAIN, why.clone()));
+                return Err(why);
+            }
+        };
+        let route = route.name().to_owned();
+        let event = DrillEvent::Hop { hop: Hop::Back, transfer, route, amount, wallet_before: None };
+        self.record(now, Entry::Drill { id: open.id, event }, out);
         Ok(transfer)
     }
 
@@ -234,7 +252,9 @@ impl Desk {
         if !signer && plan.needs_signer(path) {
             return Some(format!("it needs the operator's own signer: {}", by_hand(path)));
         }
-        let free = self.venues.iter().find_map(|state| state.view.as_ref()).map(|view| view.withdrawable);
+        let venue = self.treasurer.as_ref().map(|treasurer| treasurer.venue());
+        let view = self.venues.iter().find(|state| Some(state.venue) == venue).and_then(|state| state.view.as_ref());
+        let free = view.map(|view| view.withdrawable);
         match free {
             None => return Some("the account has not been read".into()),
             Some(free) if free < terms.amount => return Some(format!("{free} is free of the {} that it moves", terms.amount)),
@@ -252,7 +272,10 @@ impl Desk {
                 (Route::Withdrawal { destination: wallet.address }, withdrawal_fee(treasurer.venue()))
             }
             DrillPath::Spot => (Route::PerpToSpot, Usd::ZERO),
-            DrillPath::SubAccount(sub) => (Route::SubAccount { sub, deposit: true }, Usd::ZERO),
+            DrillPath::SubAccount(sub) => {
+                // from the account to the other one, whichever of the two is the master
+                (Route::SubAccount { sub, deposit: sub != treasurer.account() }, Usd::ZERO)
+            }
         })
     }
 
@@ -266,7 +289,7 @@ impl Desk {
                 (route, arrived.max(treasurer.deposit_least() + fee_max), fee_max)
             }
             DrillPath::Spot => (Route::SpotToPerp, arrived, Usd::ZERO),
-            DrillPath::SubAccount(sub) => (Route::SubAccount { sub, deposit: false }, arrived, Usd::ZERO),
+            DrillPath::SubAccount(sub) => (Route::SubAccount { sub, deposit: sub == treasurer.account() }, arrived, Usd::ZERO),
         })
     }
 
@@ -282,8 +305,14 @@ impl Desk {
         };
         let id = self.books.drills.next_id();
         let why = format!("drill {id}: out");
-        let transfer =
-            self.start_transfer(now, route, terms.amount, fee_max, &why, out).map_err(|refusal| refusal.to_string())?;
+        let transfer = match self.start_transfer(now, route, terms.amount, fee_max, &why, out) {
+            Ok(transfer) => transfer,
+            Err(refusal) => {
+                let why = refusal.to_string();
+                self.drilling.refused.insert((path, Hop::Out), (now + BEGIN_AGAIN, why.clone()));
+                return Err(why);
+            }
+        };
         self.record(now, Entry::Drill { id, event: DrillEvent::Begun { venue, path, cause } }, out);
         let (route, amount) = (route.name().to_owned(), terms.amount);
         let event = DrillEvent::Hop { hop: Hop::Out, transfer, route, amount, wallet_before };
@@ -304,7 +333,8 @@ impl Desk {
         };
         let mut waits = BTreeMap::new();
         for (_, path) in due {
-            let why = match self.hold_drill(now, path, false) {
+            let held = self.hold_drill(now, path, false).or_else(|| self.drilling.refused(now, path, Hop::Out));
+            let why = match held {
                 Some(why) => Err(why),
                 None => self.begin_drill(now, path, DrillCause::Schedule, out),
             };

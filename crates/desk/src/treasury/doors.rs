@@ -1,6 +1,6 @@
 //! What drills may see of the treasury, and the road back that both would take.
 
-use domain::{CctpTerms, ChainLeg, Route, Span, Stamp, Usd, UsdcRoad, Venue};
+use domain::{CctpTerms, ChainLeg, EvmAddress, Route, Span, Stamp, Usd, UsdcRoad, Venue};
 use margin_guard::{DestinationKind, Treasury, least_deposit};
 
 use super::Treasurer;
@@ -18,6 +18,11 @@ impl Treasurer {
     /// The venue whose account is kept.
     pub(crate) const fn venue(&self) -> Venue {
         self.plan.venue
+    }
+
+    /// The account that is kept.
+    pub(crate) const fn account(&self) -> EvmAddress {
+        self.plan.account
     }
 
     /// How exits are tried, if they are.

@@ -427,6 +427,25 @@ fn what_the_venue_refuses_has_failed_and_is_tried_again_after_a_day() {
 }
 
 #[test]
+fn i13_a_destination_that_is_new_is_asked_for_once_an_hour() {
+    let mut strict = plan(true, &[DrillPath::Chain]);
+    let raw: RawTreasury = serde_json::from_str(strict.limits.text()).unwrap();
+    let raw = RawTreasury { destination_delay_hours: Some("24".into()), ..raw };
+    strict.limits = TreasuryLimits::check(&raw).unwrap();
+    let mut world = World::asleep(true, &[]);
+    world.rig = Rig::keeping(Some(strict));
+    world.connect();
+    let refusals = |world: &World| world.rig.log.iter().filter(|s| matches!(s.entry, Entry::TransferRefused { .. })).count();
+    for _ in 0..30 {
+        world.step(Span::secs(60));
+    }
+    assert_eq!((refusals(&world), world.asked.len()), (1, 0));
+    assert!(world.waits(DrillPath::Chain).contains("destination home is listed for"), "{}", world.waits(DrillPath::Chain));
+    world.step(Span::secs(24 * 3_600));
+    assert_eq!(world.finish().outcome, DrillOutcome::Passed);
+}
+
+#[test]
 fn no_drill_begins_while_anything_else_is_wrong() {
     let mut world = World::new(true, &[DrillPath::Chain]);
     world.rig.transfers.clear();

@@ -88,3 +88,6 @@ pub fn drills(view: &DrillView) -> Vec<String> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests;

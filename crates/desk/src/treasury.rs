@@ -193,6 +193,10 @@ pub(crate) struct Treasurer {
     roads: Option<UsdcRoads>,
     /// When the venue was asked for it last.
     asked: Option<Stamp>,
+    /// When it was asked for the account's deposits last.
+    ledger_asked: Option<Stamp>,
+    /// Whether the account is at the watch level or below.
+    watched: bool,
     /// Transfers of earlier tenures that this one goes on with.
     resumed: BTreeSet<TransferId>,
     /// When an unanswered transfer at the venue is sent again, and how often it was.
@@ -244,6 +248,8 @@ impl Treasurer {
             idle: BTreeMap::new(),
             roads: None,
             asked: None,
+            ledger_asked: None,
+            watched: false,
             resumed: BTreeSet::new(),
             again: BTreeMap::new(),
             decision,

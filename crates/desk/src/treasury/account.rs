@@ -76,6 +76,7 @@ impl Treasurer {
     /// What to do next. Changes nothing but when an answer began to be awaited, and when cover was low last.
     pub(super) fn decide(&mut self, now: Stamp, cover: &Cover, account: &AccountNow<'_>) -> Decision {
         let low = account.line.level >= MarginLevel::TopUp || account.isolated.iter().any(|p| p.cover < cover.top_up);
+        self.watched = account.line.level >= MarginLevel::Watch;
         if low {
             self.low = Some(now);
         }

@@ -11,7 +11,9 @@ use crate::{Desk, Effect, Severity};
 
 /// How often idle collateral is read while nothing happens: for the operator's eye.
 const READ_CALM: Span = Span::secs(60);
-/// How often while a top-up is at work or money is under way.
+/// How often while the account is watched: a fall may come in one step, and what was read is then at hand …
+const READ_WATCH: Span = Span::secs(10);
+/// … and how often while a top-up is at work or money is under way.
 const READ_BUSY: Span = Span::secs(5);
 /// Credits are looked for from this long before the transfer was decided on: our clock and the venue's differ by less.
 const CREDIT_SLACK_MS: u64 = 60_000;
@@ -64,27 +66,38 @@ impl Treasurer {
 
     /// From when on deposits are of interest, in the venue's milliseconds; nothing if none is expected.
     fn deposits_since_ms(&self, now: Stamp) -> Option<u64> {
-        let of_interest = self.judge.transfers().filter(|t| awaits_credit(t) || credited_of_late(t, now));
+        // for a second credit there is no hurry, and the venue's ledger is dear to read
+        let calm = self.ledger_asked.is_none_or(|at| now.since(at) >= READ_CALM);
+        let of_interest = self.judge.transfers().filter(|t| awaits_credit(t) || calm && credited_of_late(t, now));
         of_interest.map(|t| t.at.wall_ms.saturating_sub(CREDIT_SLACK_MS)).min()
     }
 
     /// Asks for what is needed, if it is time.
     pub(super) fn ask(&mut self, now: Stamp) -> Option<CollateralRead> {
         let busy = self.begun || self.judge.transfers().any(Transfer::open);
-        let every = if busy { READ_BUSY } else { READ_CALM };
+        let every = if busy {
+            READ_BUSY
+        } else if self.watched {
+            READ_WATCH
+        } else {
+            READ_CALM
+        };
         if self.asked.is_some_and(|at| now.since(at) < every) {
             return None;
         }
         let read = CollateralRead {
             venue: self.plan.venue,
             places: self.places(),
-            roads: self.plan.wallet.is_some(),
+            roads: self.plan.wallet.is_some() && self.roads.is_none_or(|roads| now.since(roads.at) >= READ_CALM),
             deposits_since_ms: self.deposits_since_ms(now),
         };
         if read.places.is_empty() && !read.roads && read.deposits_since_ms.is_none() {
             return None;
         }
         self.asked = Some(now);
+        if read.deposits_since_ms.is_some() {
+            self.ledger_asked = Some(now);
+        }
         Some(read)
     }
 }

@@ -13,7 +13,7 @@ use super::*;
 use world::World;
 
 const WORLDS: u64 = 10_000;
-const STEPS: u32 = 40;
+const STEPS: u32 = 25;
 
 fn usd(text: &str) -> Usd {
     text.parse().unwrap_or_else(|e| panic!("{text}: {e}"))

@@ -119,3 +119,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn projections_made_elsewhere_need_what_topup_says() {
+    // quant §4.4 by hand: 946.48255 under the crash
+    let (btc, eth) = (MarginTable::flat(40), MarginTable::flat(25));
+    let held = [
+        position("1", "64706", "64716", "0.0000125", Maintenance::Tiers(&btc)),
+        position("-10", "1869.3", "1869.0", "0.0000125", Maintenance::Tiers(&eth)),
+    ];
+    let (down, up) = ([rat("-0.15"), rat("-0.2")], [rat("0.15"), rat("0.2")]);
+    let scenarios = [
+        Scenario { name: "rally", shocks: &up, funding_hours: dec("24") },
+        Scenario { name: "crash", shocks: &down, funding_hours: dec("24") },
+    ];
+    let account = account("8000", "3");
+    let mut standings = Vec::new();
+    for scenario in &scenarios {
+        let Projected { equity, maintenance, .. } = project(&account, &held, scenario);
+        standings.push(Standing { name: scenario.name, equity, maintenance, target: account.target });
+    }
+    let found = worst(&standings).map(|s| (s.name, s.gap()));
+    assert_eq!(found, Some(("crash", usd("946.48255"))));
+    assert_eq!(topup(&account, &held, &scenarios).projected.shortfall, usd("946.48255"));
+    // slack is negative, and of two alike the first is named
+    let slack = Standing { name: "calm", equity: usd("400"), maintenance: usd("100"), target: rat("3") };
+    assert_eq!(worst(&[slack, Standing { name: "same", ..slack }]).map(|s| (s.name, s.gap())), Some(("calm", usd("-100"))));
+    assert_eq!(worst(&[]), None);
+}

@@ -12,6 +12,9 @@ use crate::world::{ANSWER_DEADLINE, Travel, World};
 /// What the venue's own key signs is refused when it arrives later than this many milliseconds after its nonce.
 const EXPIRY_MS: u64 = 10_000;
 
+/// What the venue's ledger does not show so long after a transfer's nonce did not happen, milliseconds.
+const ROW_DUE_MS: u64 = 60_000;
+
 /// What lies outside of the venue: a wallet, its chain, and the venue's eye on that chain. The world takes it along: it is told when
 /// the daemon dies, and asked once in every second of virtual time what has happened.
 pub trait Outside {
@@ -116,6 +119,9 @@ impl World {
                 TransferEvent::Overdue { why: "its nonce is used".into() }
             } else if self.moved.get(&intent.nonce) == Some(&true) {
                 TransferEvent::Accepted
+            } else if now_ms > intent.nonce + ROW_DUE_MS {
+                self.note("a transfer is over because the ledger is silent");
+                TransferEvent::Ended(TransferOutcome::Rejected { why: "the venue's ledger does not show it".into() })
             } else {
                 TransferEvent::Overdue { why: "the venue's ledger does not show it".into() }
             }

@@ -264,7 +264,8 @@ impl Run {
             })
             .collect();
         self.seen = log.len();
-        if fresh.is_empty() || self.falling {
+        // a second credit is in nobody's plan
+        if fresh.is_empty() || self.falling || self.terms.credit == Credit::Twice {
             return;
         }
         let Some(view) = self.world.desk().and_then(|d| d.treasury(self.world.now())) else { return };

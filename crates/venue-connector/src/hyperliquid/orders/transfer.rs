@@ -15,7 +15,8 @@ use wire::hyperliquid::sign::{ChainId, Key};
 use super::*;
 use crate::hyperliquid::read::{How, ReadError};
 
-/// The ledger is searched from so long before the nonce's time on: our clock and the venue's differ by less.
+/// The ledger is searched from so long before the nonce's time on, and believed so long after it: our clock and the venue's differ by
+/// less, and a row is there within seconds.
 const LEDGER_SLACK_MS: u64 = 60_000;
 
 /// By whom an action is signed.
@@ -152,6 +153,7 @@ fn user_signed(shared: &Shared, intent: &TransferIntent, action: Action, key: &K
 /// What an answer says about a transfer. Only a text on the allow-list ends it (C23).
 async fn read(shared: &Shared, intent: &TransferIntent, again: bool, reply: Result<Answer, Failure>) -> TransferEvent {
     let unknown = |why: String| TransferEvent::Overdue { why };
+    let rejected = |why: String| TransferEvent::Ended(TransferOutcome::Rejected { why: why.chars().take(200).collect() });
     match reply {
         Ok(Answer::Ok(Response::Default)) => TransferEvent::Accepted,
         Ok(Answer::Err(text)) => {
@@ -162,19 +164,37 @@ async fn read(shared: &Shared, intent: &TransferIntent, again: bool, reply: Resu
                 // nothing else was signed with it, so this is our own first copy; it stays in the budget, and what the position has
                 // is read from the account in any case. Left open, it would hold up every later transfer.
                 _ if again && is_used && matches!(intent.route, Route::IsolatedMargin { .. }) => TransferEvent::Accepted,
-                // an earlier tenure's copy was decided; another's use of our nonce says nothing of the transfer
+                // an earlier copy was decided, or can no longer be: what it did, the ledger shows
                 _ if again && (is_used || known == Some(RejectKind::Expired)) => match landed(shared, intent).await {
                     Ok(true) => TransferEvent::Accepted,
+                    // no copy can land any more, and a row would be there by now: nothing moved. Left open, it would hold up every
+                    // later transfer
+                    Ok(false) if row_is_due(shared, intent) => match intent.route {
+                        // there are no rows to miss: it stays in the budget, and what the position has is read in any case
+                        Route::IsolatedMargin { .. } => TransferEvent::Accepted,
+                        _ => rejected(format!("{text}; a minute later the venue's ledger does not show it")),
+                    },
                     Ok(false) => unknown(format!("the venue says {text:?} and its ledger does not show the transfer")),
                     Err(e) => unknown(format!("the venue says {text:?} and its ledger could not be read: {e}")),
                 },
-                Some(_) => TransferEvent::Ended(TransferOutcome::Rejected { why: text.chars().take(200).collect() }),
+                // what an earlier copy moved may be the reason for which this one is refused
+                Some(_) if again => match landed(shared, intent).await {
+                    Ok(true) => TransferEvent::Accepted,
+                    Ok(false) => rejected(text),
+                    Err(e) => unknown(format!("the venue says {text:?} and its ledger could not be read: {e}")),
+                },
+                Some(_) => rejected(text),
                 None => unknown(format!("the venue's answer proves nothing: {}", text.chars().take(200).collect::<String>())),
             }
         }
         Ok(Answer::Ok(other)) => unknown(format!("unexpected answer {other:?}").chars().take(200).collect()),
         Err(failure) => unknown(format!("no usable answer: {failure}")),
     }
+}
+
+/// Whether the ledger would show by now what a copy of the transfer did.
+fn row_is_due(shared: &Shared, intent: &TransferIntent) -> bool {
+    (shared.clock)().wall_ms > intent.nonce.saturating_add(LEDGER_SLACK_MS)
 }
 
 async fn tell(shared: &Shared, intent: &TransferIntent, event: TransferEvent) {

@@ -121,6 +121,19 @@ async fn c23_only_a_known_text_ends_a_transfer_and_sending_it_again_asks_the_led
         let events = told(&mut rig, &intent, true, Some(&funds())).await;
         assert_eq!(events[1] == TransferEvent::Accepted, is_there, "{events:?}");
     }
+    // what moved the money may be why its second copy is refused
+    stub.next(Kind::Transfer, err("Insufficient balance for token transfer"));
+    assert_eq!(told(&mut rig, &intent, true, Some(&funds())).await, [SENT, TransferEvent::Accepted]);
+    // a minute later the ledger's silence says that nothing moved: it must not hold up later transfers for ever
+    let old = TransferIntent { nonce: intent.nonce - 61_000, ..intent.clone() };
+    for (text, moved) in [("Invalid nonce: duplicate nonce 1", true), ("Invalid nonce: duplicate nonce 1", false)] {
+        stub.info("userNonFundingLedgerUpdates", row(moved));
+        stub.next(Kind::Transfer, err(text));
+        let events = told(&mut rig, &old, true, Some(&funds())).await;
+        let over = matches!(&events[1], TransferEvent::Ended(TransferOutcome::Rejected { .. }));
+        assert_eq!((events[1] == TransferEvent::Accepted, over), (moved, !moved), "{events:?}");
+    }
+    stub.info("userNonFundingLedgerUpdates", row(true));
     let deposits = rig.connector.deposits(0).await.unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(deposits.iter().map(|d| d.amount.to_string()).collect::<Vec<_>>(), ["7.25"]);
     stub.info(

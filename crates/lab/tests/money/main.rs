@@ -268,7 +268,13 @@ impl Run {
         if fresh.is_empty() || self.falling || self.terms.credit == Credit::Twice {
             return;
         }
-        let Some(view) = self.world.desk().and_then(|d| d.treasury(self.world.now())) else { return };
+        let now = self.world.now();
+        let Some(desk) = self.world.desk() else { return };
+        // a reduction that fills within the second lowers the target under what was decided
+        if desk.status(now).parents.iter().any(|p| p.spec.note.starts_with("deleverage:")) {
+            return;
+        }
+        let Some(view) = desk.treasury(now) else { return };
         let coming: Decimal = view.open.iter().filter(|t| t.transfer.credited.is_none()).map(|t| t.amount.decimal()).sum();
         let (equity, maintenance) = self.standing();
         // the worst of: as it stands, and a fall of 1 %; 1 % and 5 USDC for what moved within the second

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Entry, MarginLevel, Route, Stamp, Transfer, TransferEvent, TransferId, TransferOutcome, TransferState, Usd, Venue};
+use domain::{
+    Entry, MarginLevel, Route, Span, Stamp, Transfer, TransferEvent, TransferId, TransferOutcome, TransferState, Usd, Venue,
+};
 use exchange::LedgerDelta;
 use margin_guard::Treasury;
 use rust_decimal::Decimal;
@@ -123,6 +125,10 @@ impl Run {
                 | TransferState::Sent
                 | TransferState::Included(_)
                 | TransferState::Confirmed(_) => {
+                    // begun in the last minutes, when its source was tried again
+                    if self.world.now().since(transfer.at) < Span::secs(240) {
+                        continue;
+                    }
                     said.push(format!("{id} is {} after {CALM} calm seconds: {:?}", transfer.state.name(), chain.open()));
                     (0, 1)
                 }

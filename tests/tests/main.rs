@@ -19,4 +19,5 @@ mod proxy;
 mod routes;
 mod stop;
 mod strangers;
+mod treasury_inside;
 mod witness;

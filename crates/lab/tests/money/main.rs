@@ -275,7 +275,9 @@ impl Run {
             return;
         }
         let Some(view) = desk.treasury(now) else { return };
-        let coming: Decimal = view.open.iter().filter(|t| t.transfer.credited.is_none()).map(|t| t.amount.decimal()).sum();
+        // what moves inside the venue may have arrived within the second, before its answer
+        let comes = |t: &&desk::TransferLine| t.transfer.credited.is_none() && !t.route.inside();
+        let coming: Decimal = view.open.iter().filter(comes).map(|t| t.amount.decimal()).sum();
         let (equity, maintenance) = self.standing();
         // the worst of: as it stands, and a fall of 1 %; 1 % and 5 USDC for what moved within the second
         let plan = plan(&self.terms);

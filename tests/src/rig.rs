@@ -23,6 +23,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 const TURNED: Duration = Duration::from_secs(1);
 /// From the start of the daemon until it has read its venue and has a book.
 const READY_MAX: Duration = Duration::from_secs(60);
+/// As many looks at the book as a venue serves in this time must have been missed, or growth is forbidden for another reason.
+const GROWTH_MAX: Duration = Duration::from_secs(15);
 
 /// Files, venue and daemon of one test.
 pub struct Rig {
@@ -228,6 +230,15 @@ impl Rig {
         Ok(err)
     }
 
+    /// On a starved machine the newest book can be too old for a moment, and growth is refused until the next one. Where it stays
+    /// forbidden the refusal is the caller's to see.
+    fn wait_growth(&self) {
+        let until = Instant::now() + GROWTH_MAX;
+        while !self.status().is_ok_and(|status| may_grow(&status)) && Instant::now() < until {
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
     /// Submits a BTC parent that is finished by force at its horizon; its number.
     ///
     /// # Errors
@@ -236,6 +247,9 @@ impl Rig {
         let mut args = vec!["submit", "--instrument", "hyperliquid:BTC", "--side", side, "--quantity", quantity];
         args.extend(["--horizon", horizon, "--end", "force", "--slippage-bps", "500"]);
         args.extend(more);
+        if !more.contains(&"--reduce-only") {
+            self.wait_growth();
+        }
         let out = self.ok(&args)?;
         out.trim().trim_start_matches('P').parse().with_context(|| format!("a parent's number, not {out:?}"))
     }

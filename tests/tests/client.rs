@@ -33,7 +33,7 @@ fn act(rig: &Rig, action: Value) -> Value {
 }
 
 /// UTC milliseconds, each given once.
-fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
     static LAST: AtomicU64 = AtomicU64::new(0);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();

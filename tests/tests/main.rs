@@ -5,6 +5,7 @@ mod bad_input;
 mod chain;
 mod client;
 mod crash;
+mod crash_transfer;
 mod deployment;
 mod determinism;
 mod drills;

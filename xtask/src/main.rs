@@ -6,6 +6,7 @@
 
 mod bench;
 mod checks;
+mod crashes;
 mod shell;
 mod suite;
 mod tidy;
@@ -29,6 +30,9 @@ usage: cargo xtask <command>
   tidy           check the rules of the design: edges between crates, purity, marks, paths, sizes, config comments
   deny           check licences, advisories, bans and sources of all dependencies
                  (advisories from the snapshot in xtask/; PLIMSOLL_ADVISORIES=online fetches the newest)
+  treasury-crash [N]
+                 N runs (500) of a daemon that is killed at every state of a transfer, with every fault of the chain;
+                 prints a table. Some of them are made by every `test`
   bench [ARGS]   build for release and run the duels (ARGS: names of duels, --json, --rounds N, --list)
 ";
 
@@ -58,6 +62,7 @@ fn run(args: &[String]) -> Result<()> {
         "tidy" => checks::tidy(&ctx)?,
         "deny" => checks::deny(&ctx)?,
         "bench" => bench::run(&ctx, rest)?,
+        "treasury-crash" => crashes::run(&ctx, rest)?,
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             return Ok(());

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{Missing, Proc, http, node_packages};
 
+/// Blocks whose state is kept, in memory: more than any test undoes or asks about.
+const STATES: &str = "256";
 /// How long Anvil may take to say where it listens.
 const START_MAX: Duration = Duration::from_secs(30);
 
@@ -36,6 +38,8 @@ impl Node {
         let mut command = Command::new(program);
         command.args(["--port", "0", "--chain-id", &chain_id.to_string()]);
         command.args(["--slots-in-an-epoch", &safe_depth.to_string()]).args(more);
+        // or each older block's state goes to a folder in the user's home, which stays there when the process is killed
+        command.args(["--prune-history", STATES]);
         let mut proc = Proc::spawn("anvil", &mut command)?;
         let line = proc.wait_line("the address", START_MAX, |line| line.starts_with("Listening on "))?;
         let url = format!("http://{}", line.trim_start_matches("Listening on ").trim());

@@ -204,6 +204,8 @@ pub(crate) struct Treasurer {
     /// The decision in force, as the journal has it.
     decision: domain::TreasuryDecision,
     decided: Option<Stamp>,
+    /// When this tenure recorded a decision last.
+    worded: Option<Stamp>,
     /// The decision at the last look, whose figures may be newer than the recorded one's.
     latest: Option<plan::Decision>,
     /// Whether a top-up was begun and its target is not reached yet.
@@ -254,6 +256,7 @@ impl Treasurer {
             again: BTreeMap::new(),
             decision,
             decided: None,
+            worded: None,
             latest: None,
             begun: false,
             cascade: None,

@@ -23,6 +23,8 @@ const CASCADE_QUIET: Span = Span::secs(3_600);
 const SWEEP_EVERY: Span = Span::secs(3_600);
 /// Decisions that only change in kind are recorded at most this often; what is graver is recorded at once.
 const DECIDE_EVERY: Span = Span::secs(5);
+/// A decision that stands is recorded with another reason at most this often, and once in each tenure.
+const REWORD_EVERY: Span = Span::secs(60);
 /// A venue's hourly funding where it is not known (the default of `[guard.sizing]`).
 const FUNDING_UNKNOWN: (i64, u32) = (1, 3);
 /// Names under which refusals of steps without a source are kept.
@@ -149,7 +151,11 @@ impl Treasurer {
         let graver = decision.action > known.action || self.cascade != known.cascade;
         let due = self.decided.is_none_or(|at| now.since(at) >= DECIDE_EVERY);
         let new = decision.action != known.action || self.cascade != known.cascade;
-        let entry = (new && (graver || due)).then(|| {
+        // why nothing helps is what the operator has to mend, and it can change while nothing else does
+        let stands = matches!(decision.action, TreasuryAction::Stuck | TreasuryAction::Reduce);
+        let reworded = stands && words(&decision.why) != words(&known.why);
+        let unsaid = self.worded.is_none_or(|at| now.since(at) >= REWORD_EVERY);
+        let entry = ((new && (graver || due)) || (reworded && unsaid)).then(|| {
             Entry::TreasuryDecided(TreasuryDecision {
                 venue: self.plan.venue,
                 action: decision.action,
@@ -160,6 +166,11 @@ impl Treasurer {
         self.latest = Some(decision);
         entry
     }
+}
+
+/// A reason without its figures, which are different at every look.
+fn words(why: &str) -> String {
+    why.chars().filter(|c| c.is_alphabetic()).collect()
 }
 
 impl Desk {

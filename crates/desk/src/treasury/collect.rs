@@ -1,6 +1,6 @@
 //! What the treasury knows of idle collateral, roads and credits, and when it asks for them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{DepositSeen, Entry, IdleBalance, IdlePlace, Span, Stamp, Transfer, TransferEvent, TransferId, UsdcRoads, Venue};
 use margin_guard::DestinationKind;
@@ -120,9 +120,14 @@ fn fits(t: &Transfer, row: &DepositSeen) -> bool {
 impl Desk {
     /// Credits what has arrived. At most one deposit is under way to an account, so that a fitting row is its credit.
     pub(crate) fn on_deposits(&mut self, now: Stamp, venue: Venue, rows: &[DepositSeen], out: &mut Vec<Effect>) {
+        // two credits of one moment look alike, and a row that is there twice is two of them
+        let mut shown: BTreeMap<DepositSeen, usize> = BTreeMap::new();
         for row in rows {
             let Some(treasurer) = &mut self.treasurer else { return };
-            if venue != treasurer.plan.venue || treasurer.booked.contains(row) || treasurer.surplus.contains(row) {
+            let known = treasurer.booked.iter().chain(&treasurer.surplus).filter(|known| *known == row).count();
+            let nth = shown.entry(*row).or_default();
+            *nth += 1;
+            if venue != treasurer.plan.venue || *nth <= known {
                 continue;
             }
             let awaiting = treasurer.judge.transfers().find(|t| awaits_credit(t) && fits(t, row));

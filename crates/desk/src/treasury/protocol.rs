@@ -31,6 +31,7 @@ impl Treasurer {
         self.judge.fold(at, entry)?;
         if let Entry::Epoch { .. } = entry {
             self.resumed.clear();
+            self.worded = None;
         } else if let Entry::TransferRefused { what, why } = entry {
             self.refuse(at, what.clone(), why.clone());
         } else if let Entry::TreasuryDecided(decision) = entry {
@@ -40,6 +41,7 @@ impl Treasurer {
                 self.low = Some(at);
             }
             self.decision = decision.clone();
+            self.worded = Some(at);
             self.decided = Some(at);
         } else if let Entry::Transfer { id, event } = entry {
             if settles(event) {

@@ -195,6 +195,11 @@ fn a_falling_account_is_restored_by_climbing_the_ladder() {
     let again = DepositSeen { venue_ms: row.venue_ms + 1, ..row };
     world.rig.apply(&[Fact::Deposits(VENUE, [row, again].into())]);
     assert_eq!((world.view().surplus, world.alerted("another deposit")), (vec![again], 1));
+    // and so is one that looks like the first: the venue shows each credit once
+    for _ in 0..2 {
+        world.rig.apply(&[Fact::Deposits(VENUE, [row, row, again].into())]);
+        assert_eq!((world.view().surplus, world.alerted("another deposit")), (vec![again, row], 2));
+    }
 }
 
 #[test]

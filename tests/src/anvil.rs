@@ -27,6 +27,14 @@ const MINT_MAX: u64 = 1_000_000 * USDC;
 /// Gas of a transaction of the rig, of which the largest puts the token's code on the chain.
 const RIG_GAS: &str = "0x989680";
 
+/// `decimals`: 6. `balanceOf(a)`: what is stored at `a`. `transfer(to, n)`: takes n from the caller, gives n - 1.
+const FEE_TOKEN: &str = concat!(
+    "0x60003560e01c8063313ce56714602957806370a08231146034578063a9059cbb1460415760006000fd",
+    "5b600660005260206000f3",
+    "5b6004355460005260206000f3",
+    "5b6024353354033355600160243503600435540160043555600160005260206000f3",
+);
+
 /// What a chain is to be like.
 #[derive(Clone, Copy, Debug)]
 pub struct AnvilSpec {
@@ -130,6 +138,19 @@ impl Anvil {
     /// If the token refuses.
     pub fn admin(&self, signature: &str, arguments: &[Arg<'_>]) -> Result<()> {
         self.sent(Some(self.token), &call(signature, arguments)).map(|_| ())
+    }
+
+    /// Puts a token that keeps one millionth of every transfer in the place of USDC, with so much of it for each of `owners`.
+    ///
+    /// # Errors
+    /// If the chain does not answer.
+    pub fn keeps_a_fee(&self, owners: &[(EvmAddress, u64)]) -> Result<()> {
+        self.rpc("anvil_setCode", json!([self.token.to_string(), FEE_TOKEN]))?;
+        for (owner, units) in owners {
+            let slot = format!("0x{:0>64}", &owner.to_string()[2..]);
+            self.rpc("anvil_setStorageAt", json!([self.token.to_string(), slot, format!("0x{units:064x}")]))?;
+        }
+        self.mine(1)
     }
 
     /// Millionths of the token that `owner` has.

@@ -55,9 +55,17 @@ impl Witness {
     /// # Errors
     /// If it fails or takes too long; the error quotes what it wrote.
     pub fn run(&self, url: &str) -> Result<Vec<String>> {
+        self.run_on(&[url])
+    }
+
+    /// The same with several arguments.
+    ///
+    /// # Errors
+    /// If the script fails or takes too long; the error quotes what it wrote.
+    pub fn run_on(&self, args: &[&str]) -> Result<Vec<String>> {
         let name = self.script.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut command = Command::new(&self.program);
-        command.arg(&self.script).arg(url).env("PYTHONUNBUFFERED", "1");
+        command.arg(&self.script).args(args).env("PYTHONUNBUFFERED", "1");
         // A proxy of the machine has no business between loopback and loopback.
         for proxy in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
             command.env_remove(proxy);

@@ -176,12 +176,7 @@ fn f90_what_cannot_arrive_whole_is_refused_before_anything_is_signed() {
         assert!(why.contains("ether of the 0.01 that gas may cost"), "{why}");
         chain.rpc("anvil_setBalance", json!([wallet().to_string(), "0x16345785d8a0000"])).await?;
 
-        // a token that keeps one millionth of every transfer, in the place of USDC
-        chain.rpc("anvil_setCode", json!([chain.token.to_string(), FEE_TOKEN])).await?;
-        let slot = format!("0x{:0>64}", &wallet().to_string()[2..]);
-        let rich = format!("0x{:064x}", 100 * USDC);
-        chain.rpc("anvil_setStorageAt", json!([chain.token.to_string(), slot, rich])).await?;
-        chain.mine(1).await?;
+        chain.keeps_a_fee(wallet(), 100 * USDC).await?;
         for _ in 0..10 {
             desk.step().await?;
         }
@@ -192,14 +187,6 @@ fn f90_what_cannot_arrive_whole_is_refused_before_anything_is_signed() {
         Ok(())
     });
 }
-
-/// `decimals`: 6. `balanceOf(a)`: what is stored at `a`. `transfer(to, n)`: takes n from the caller, gives n - 1.
-const FEE_TOKEN: &str = concat!(
-    "0x60003560e01c8063313ce56714602957806370a08231146034578063a9059cbb1460415760006000fd",
-    "5b600660005260206000f3",
-    "5b6004355460005260206000f3",
-    "5b6024353354033355600160243503600435540160043555600160005260206000f3",
-);
 
 #[test]
 fn f89_a_transfer_that_reverts_gives_its_amount_back_and_keeps_its_gas() {

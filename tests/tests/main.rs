@@ -20,5 +20,6 @@ mod proxy;
 mod routes;
 mod stop;
 mod strangers;
+mod treasury;
 mod treasury_inside;
 mod witness;

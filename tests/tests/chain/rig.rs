@@ -110,6 +110,11 @@ impl Chain {
         block_in_place(|| follower.rpc("anvil_reset", now)).map(|_| ())
     }
 
+    /// A token that keeps one millionth of every transfer comes in the place of USDC.
+    pub async fn keeps_a_fee(&self, owner: EvmAddress, units: u64) -> Result<()> {
+        block_in_place(|| self.anvil.keeps_a_fee(&[(owner, units)]))
+    }
+
     /// Millionths of the token that `owner` has.
     pub async fn balance(&self, owner: EvmAddress) -> Result<u64> {
         block_in_place(|| self.anvil.balance(owner))

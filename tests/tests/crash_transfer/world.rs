@@ -40,7 +40,7 @@ const TOP_UP: u64 = 36;
 /// Cover that the rig leaves the account before a run, in hundredths: one small transfer is needed.
 pub const LITTLE: i64 = 3_550;
 /// The same when a budget is to be spent.
-pub const MUCH: i64 = 2_700;
+pub const MUCH: i64 = 3_000;
 /// What a run of top-ups is meant for: more than the rig takes out of the account, which looks like a fall of the market.
 const CRASH: &str = "[guard.scenario.crash]\nshock = { \"*\" = \"-0.40\" }\n";
 /// Failed transfers in a row: the next one comes half a minute after the first, and a minute after the second.
@@ -113,8 +113,8 @@ impl World {
         let venue =
             PaperProc::spawn(dir.path(), &setup.paper_args(&venue_set(&chain).iter().map(String::as_str).collect::<Vec<_>>()))?;
         setup.write_daemon(&venue.url())?;
-        // every run may arrive, and one more
-        let budget = 9 * runs as u64 + 20;
+        // every run may arrive, and one of the largest
+        let budget = 9 * runs as u64 + TRANSFER_MAX;
         let set = daemon_set(&chain, &ends, budget);
         let mut world = World {
             tail: Tail::new(journal),

@@ -89,7 +89,7 @@ const FAULTS: [(&str, &str); 17] = [
     ("treasury.wallet.token = 0x0000000000000000000000000000000000000000", "not all zero"),
     ("treasury.wallet.key_file = nowhere.key", "existing file"),
     ("treasury.wallet.rpc[0] = http://rpc.example/…", "https://"),
-    ("treasury.wallet.give_up_after = 1s", "1m to 24h"),
+    ("treasury.wallet.give_up_after = 1s", "to 24h"),
     ("treasury.destination.cave.kind = hole", "bridge, cctp, sub_account or withdrawal"),
     ("treasury.destination.cave.address = somewhere", "40 hexadecimal digits"),
 ];

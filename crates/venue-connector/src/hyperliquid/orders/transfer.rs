@@ -167,13 +167,15 @@ async fn read(shared: &Shared, intent: &TransferIntent, again: bool, reply: Resu
                 // an earlier copy was decided, or can no longer be: what it did, the ledger shows
                 _ if again && (is_used || known == Some(RejectKind::Expired)) => match landed(shared, intent).await {
                     Ok(true) => TransferEvent::Accepted,
+                    // there are no rows to miss: it stays in the budget, and what the position has is read in any case
+                    Ok(false) if row_is_due(shared, intent) && matches!(intent.route, Route::IsolatedMargin { .. }) => {
+                        TransferEvent::Accepted
+                    }
                     // no copy can land any more, and a row would be there by now: nothing moved. Left open, it would hold up every
                     // later transfer
-                    Ok(false) if row_is_due(shared, intent) => match intent.route {
-                        // there are no rows to miss: it stays in the budget, and what the position has is read in any case
-                        Route::IsolatedMargin { .. } => TransferEvent::Accepted,
-                        _ => rejected(format!("{text}; a minute later the venue's ledger does not show it")),
-                    },
+                    Ok(false) if row_is_due(shared, intent) => {
+                        rejected(format!("{text}; a minute later the venue's ledger does not show it"))
+                    }
                     Ok(false) => unknown(format!("the venue says {text:?} and its ledger does not show the transfer")),
                     Err(e) => unknown(format!("the venue says {text:?} and its ledger could not be read: {e}")),
                 },

@@ -242,7 +242,14 @@ impl Task {
                     Some(job) => self.job(job).await,
                     None => return,
                 },
-                _ = tick.tick() => self.look().await,
+                _ = tick.tick() => {
+                    if self.facts.is_closed() {
+                        // without a judge nothing could be sent
+                        warn!("nobody takes the wallet's facts any more: it ends");
+                        return;
+                    }
+                    self.look().await;
+                }
             }
         }
     }
@@ -252,9 +259,8 @@ impl Task {
     }
 
     async fn tell(&self, fact: Fact) {
-        if self.facts.send(fact).await.is_err() {
-            warn!("nobody takes the wallet's facts any more");
-        }
+        // a closed channel ends the task at its next look
+        let _told = self.facts.send(fact).await;
     }
 
     async fn job(&mut self, job: Job) {

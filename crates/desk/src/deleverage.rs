@@ -153,7 +153,7 @@ impl Desk {
     fn plan(&mut self, now: Stamp, line: &AccountLine, level: MarginLevel, running: Vec<Running>, out: &mut Vec<Effect>) {
         let Some(equity) = line.equity else { return };
         let horizon = risk::deleverage::horizon(level, line.runway_hours);
-        let doing = self.hurry(now, level, horizon, running, out);
+        let doing = self.hurry(now, line.level, horizon, running, out);
         if self.deleveraging.planned.get(&line.venue).is_some_and(|at| now.since(*at) < PLAN_EVERY) {
             return;
         }
@@ -176,14 +176,14 @@ impl Desk {
             if qty.is_zero() {
                 continue;
             }
-            let note = format!("{NOTE} {cover}, margin level {level}");
+            let note = format!("{NOTE} {cover}, margin level {}", line.level);
             if let Err(faults) = self.admit(now, &reduction(wanted.instrument, wanted.side, qty, horizon, level, note), out) {
                 troubles.extend(faults.iter().map(ToString::to_string));
             }
         }
         if !troubles.is_empty() && self.deleveraging.told.get(&line.venue).is_none_or(|at| now.since(*at) >= TELL_AGAIN) {
             self.deleveraging.told.insert(line.venue, now);
-            let text = format!("{}: {cover}, margin level {level}: {}", line.venue, troubles.join("; "));
+            let text = format!("{}: {cover}, margin level {}: {}", line.venue, line.level, troubles.join("; "));
             self.alert(Severity::Act, "deleverage", text, out);
         }
     }

@@ -91,7 +91,7 @@ impl Treasurer {
         let free = match read {
             None => Err("it has not been read yet".to_owned()),
             Some(read) if now.since(read.at) > IDLE_AGE => {
-                Err(format!("it was read {} ago, of at most {IDLE_AGE}", now.since(read.at)))
+                Err(format!("it was read {} ago and is read anew before anything is taken", now.since(read.at)))
             }
             Some(read) if self.moved_at.is_some_and(|moved| read.at.mono <= moved.mono) => {
                 Err("it was read before the last transfer ended".to_owned())

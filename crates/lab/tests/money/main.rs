@@ -43,7 +43,7 @@ const CALM: u64 = 900;
 /// Maintenance of the market: half of the initial margin at 40 times.
 const MAINTENANCE: Decimal = Decimal::from_parts(125, 0, 0, false, 4);
 /// Seeds that once failed.
-const FOUND: &[u64] = &[];
+const FOUND: &[u64] = &[204, 229, 308, 345, 5063];
 
 fn n(text: &str) -> Option<RawNumber> {
     Some(RawNumber::new(text))
@@ -275,8 +275,11 @@ impl Run {
             return;
         }
         let Some(view) = desk.treasury(now) else { return };
-        // what moves inside the venue may have arrived within the second, before its answer
-        let comes = |t: &&desk::TransferLine| t.transfer.credited.is_none() && !t.route.inside();
+        // what moves inside the venue may have arrived within the second, before its answer; a deposit is the account's once the
+        // venue has credited it, although the desk has not heard of it yet
+        let chain = self.chain.borrow();
+        let credited = |t: &desk::TransferLine| t.transfer.attempts.iter().any(|a| chain.credited.contains_key(&a.hash));
+        let comes = |t: &&desk::TransferLine| !t.route.inside() && !credited(t);
         let coming: Decimal = view.open.iter().filter(comes).map(|t| t.amount.decimal()).sum();
         let (equity, maintenance) = self.standing();
         // the worst of: as it stands, and a fall of 1 %; 1 % and 5 USDC for what moved within the second

@@ -2,7 +2,7 @@
 //!
 //! One step at a time. A top-up is begun when the account or one of its isolated positions is below the top-up level, and goes on,
 //! source by source, until the targets hold: `target` as the account stands, `target_shocked` under every configured scenario (quant
-//! §4.4). Where no source helps in time or at a price, positions are reduced instead. What is missing or too old is never taken for
+//! §4.4). Where help would be too late, too dear or beyond a budget, positions are reduced instead. What is missing or too old is never taken for
 //! good (I34): such a source is skipped, and such an account is not acted on.
 
 use domain::{
@@ -173,8 +173,19 @@ pub(super) fn meant_for(line: &AccountLine) -> Usd {
 enum Use {
     /// It can give this much.
     Take { amount: Usd, fee: Usd },
-    /// It cannot, and why. `small`: only because the need is small.
-    Skip { why: String, small: bool },
+    /// It cannot, and why.
+    Skip { why: String, because: Because },
+}
+
+/// What a source is skipped for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Because {
+    /// The need is too small for it.
+    Small,
+    /// It has nothing to give now, or that is not known. It may come back at any moment, as an endpoint does.
+    Absent,
+    /// Its help would come too late, cost too much, or go beyond a budget.
+    Worse,
 }
 
 /// The need of a top-up.
@@ -303,7 +314,7 @@ fn isolated_step(i: &Inputs<'_>, gap: Usd) -> Option<(Step, String)> {
 /// The first source that helps, or why none does.
 fn from_sources(i: &Inputs<'_>, low: bool, need: &Need<'_>) -> Decision {
     let mut skipped: Vec<Option<String>> = vec![None; i.sources.len()];
-    let mut all_small = true;
+    let mut hopeless = false;
     // one step at a time: what a nearer source brings is seen within seconds
     let near = i.under_way.iter().find(|u| u.inside && u.too_late(None).is_none());
     for (at, source) in i.sources.iter().enumerate() {
@@ -318,8 +329,10 @@ fn from_sources(i: &Inputs<'_>, low: bool, need: &Need<'_>) -> Decision {
                 let step = Step { route, amount, fee_max: fee, source: Some(at) };
                 return Decision { action: TreasuryAction::TopUp, why, step: Some(step), skipped };
             }
-            Use::Skip { why, small } => {
-                all_small &= small;
+            Use::Skip { why, because } => {
+                // there is no waiting for what would come too late if it came back now
+                let too_late = runway(i.line).unwrap_or(Span::ZERO) < source.terms.delay;
+                hopeless |= because == Because::Worse || because == Because::Absent && too_late;
                 if let Some(slot) = skipped.get_mut(at) {
                     *slot = Some(why);
                 }
@@ -339,24 +352,29 @@ fn from_sources(i: &Inputs<'_>, low: bool, need: &Need<'_>) -> Decision {
         return Decision { action: TreasuryAction::Wait, why, step: None, skipped };
     }
     let reasons = i.sources.iter().zip(&skipped).filter_map(|(s, why)| Some(format!("{}: {}", s.name, why.as_ref()?)));
+    hopeless |= late.is_some();
     let reasons: Vec<String> = late.into_iter().chain(reasons).collect();
     if i.sources.is_empty() {
         let why = format!("{}, and no source is configured", need.words);
         return Decision { action: TreasuryAction::Stuck, why, step: None, skipped };
     }
-    let action = if all_small { TreasuryAction::Stuck } else { instead(low) };
+    // with time left nothing is sold because a wallet is empty or an endpoint is away: the guard's own reduce level still stands
+    let action = if hopeless { instead(low) } else { TreasuryAction::Stuck };
     let why = format!("{}; nothing helps: {}", need.words, reasons.join("; "));
     Decision { action, why, step: None, skipped }
 }
 
 fn use_of(i: &Inputs<'_>, source: &Source, need: &Need<'_>) -> Use {
-    let no = |why: String| Use::Skip { why, small: false };
+    let absent = |why: String| Use::Skip { why, because: Because::Absent };
     if let Some(open) = i.under_way.iter().find(|u| u.inside == source.inside && !u.withdrawal) {
-        return no(format!("{} ({}) is {}: one transfer at a time", open.id, open.name, open.state));
+        return absent(format!("{} ({}) is {}: one transfer at a time", open.id, open.name, open.state));
     }
     let free = match (&source.free, &source.route) {
         (Ok(free), Ok(_)) => *free,
-        (Err(why), _) | (Ok(_), Err(why)) => return no(why.clone()),
+        (Err(why), _) | (Ok(_), Err(why)) => {
+            let because = if source.dear { Because::Worse } else { Because::Absent };
+            return Use::Skip { why: why.clone(), because };
+        }
     };
     let (least, fee) = (source.least, source.fee);
     let room = if source.inside { i.room_inside } else { i.room };
@@ -364,11 +382,11 @@ fn use_of(i: &Inputs<'_>, source: &Source, need: &Need<'_>) -> Use {
     let amount = (need.outside.ceil(CENTS).max(least) + fee).min(most);
     let arrives = amount - fee;
     if arrives < least || arrives <= Usd::ZERO {
-        return no(if floor(room) < floor(free) {
-            format!("the budgets leave {room}, and at least {} must be sent", least + fee)
-        } else {
-            format!("it has {} to give, and at least {} must be sent", free.max(Usd::ZERO), least + fee)
-        });
+        if floor(room) < floor(free) {
+            let why = format!("the budgets leave {room}, and at least {} must be sent", least + fee);
+            return Use::Skip { why, because: Because::Worse };
+        }
+        return absent(format!("it has {} to give, and at least {} must be sent", free.max(Usd::ZERO), least + fee));
     }
     if arrives > need.most {
         let why = format!(
@@ -377,10 +395,10 @@ fn use_of(i: &Inputs<'_>, source: &Source, need: &Need<'_>) -> Use {
             need.worst.name,
             OVERSHOOT_BPS / 100
         );
-        return Use::Skip { why, small: true };
+        return Use::Skip { why, because: Because::Small };
     }
     if let Some(why) = not_worth(i, source, fee) {
-        return no(why);
+        return Use::Skip { why, because: Because::Worse };
     }
     Use::Take { amount, fee }
 }

@@ -36,6 +36,8 @@ pub(super) struct Source {
     /// Most that is kept on the way.
     pub fee: Usd,
     pub terms: RouteTerms,
+    /// Its way costs more gas than may be spent (F86).
+    pub dear: bool,
     pub inside: bool,
     /// Whether a read that is on the way would change the answer.
     pub pending: bool,
@@ -110,6 +112,7 @@ impl Treasurer {
             least: least.arrives,
             fee: least.fee,
             terms: self.plan.inside,
+            dear: false,
             inside: true,
         }
     }
@@ -120,7 +123,10 @@ impl Treasurer {
         let by_cctp = matches!(deposit, Ok((Route::Cctp { .. }, _)));
         let fee = deposit.as_ref().map_or(Usd::ZERO, |(_, fee)| *fee);
         let nonce = self.judge.next_nonce(now).map_err(|e| e.to_string());
-        let route = nonce.and_then(|_| Ok(paying(deposit?.0, self.gas(now, rung)?)));
+        let gas = self.gas(now, rung);
+        let dear = matches!(gas, Err(NoGas::Dear(_)));
+        let gas = gas.map_err(|(NoGas::Dear(why) | NoGas::Absent(why))| why);
+        let route = nonce.and_then(|_| Ok(paying(deposit?.0, gas?)));
         let least = self.deposit_least();
         let terms = if by_cctp { self.plan.cctp } else { self.plan.bridge };
         let pending = view.is_err() || self.roads_are_old(now);
@@ -136,34 +142,43 @@ impl Treasurer {
             least,
             fee,
             terms: RouteTerms { delay, ..terms },
+            dear,
             inside: false,
             pending,
         }
     }
 
     /// What gas may cost: the cap, as far as the day's budget and the wallet above its floor go.
-    fn gas(&self, now: Stamp, rung: &WalletRung) -> Result<Wei, String> {
-        let view = self.judge.wallet(now).map_err(|e| e.to_string())?;
+    fn gas(&self, now: Stamp, rung: &WalletRung) -> Result<Wei, NoGas> {
+        let view = self.judge.wallet(now).map_err(|e| NoGas::Absent(e.to_string()))?;
         let budgets = self.judge.budgets(now);
         let cap = self.plan.limits.gas_transfer_max();
         let has = view.gas.minus(rung.gas_reserve);
         let most = cap.min(budgets.gas_max.minus(budgets.gas_spent)).min(has);
         let usual = view.base_fee.times(GAS_UNITS);
         if most < usual {
-            let why = if most == has {
-                format!("the wallet has {} ether for gas above its floor of {}", has, rung.gas_reserve)
+            let but = format!("and a deposit would take up to {usual} now");
+            return Err(if most == has {
+                NoGas::Absent(format!("the wallet has {has} ether for gas above its floor of {}, {but}", rung.gas_reserve))
             } else if most == cap {
-                format!("gas may cost {cap} ether a transfer")
+                NoGas::Dear(format!("gas may cost {cap} ether a transfer, {but}"))
             } else {
-                format!("the day's gas budget leaves {most} ether")
-            };
-            return Err(format!("{why}, and a deposit would take up to {usual} now"));
+                NoGas::Dear(format!("the day's gas budget leaves {most} ether, {but}"))
+            });
         }
         if most == Wei::ZERO {
-            return Err(format!("the wallet has no ether for gas above its floor of {}", rung.gas_reserve));
+            return Err(NoGas::Absent(format!("the wallet has no ether for gas above its floor of {}", rung.gas_reserve)));
         }
         Ok(most)
     }
+}
+
+/// Why no gas can be paid.
+enum NoGas {
+    /// It costs more than may be spent.
+    Dear(String),
+    /// The wallet has none, or is not known.
+    Absent(String),
 }
 
 /// `route` with what its gas may cost.

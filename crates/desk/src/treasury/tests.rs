@@ -90,6 +90,7 @@ fn source(free: &str) -> Source {
         least: usd("0.01"),
         fee: Usd::ZERO,
         terms: plan().inside,
+        dear: false,
         inside: true,
         pending: false,
     }
@@ -110,9 +111,13 @@ fn bridge(free: &str) -> Source {
 
 /// Decides for an account at the top-up level whose target is 3.3 as it stands and 1.4 under a crash.
 fn decided(line: &AccountLine, sources: &[Source], change: impl FnOnce(&mut Inputs<'_>)) -> Decision {
-    let (plan, cover) = (plan(), cover());
+    decided_by(&plan(), line, sources, change)
+}
+
+fn decided_by(plan: &TreasuryPlan, line: &AccountLine, sources: &[Source], change: impl FnOnce(&mut Inputs<'_>)) -> Decision {
+    let cover = cover();
     let mut inputs = Inputs {
-        plan: &plan,
+        plan,
         cover: &cover,
         line,
         withdrawable: line.equity,
@@ -215,7 +220,7 @@ fn f92_the_venues_minimum_is_sent_unless_it_overshoots() {
 }
 
 #[test]
-fn reduces_where_a_transfer_is_too_slow_too_dear_or_not_to_be_had() {
+fn reduces_where_a_transfer_is_too_slow_too_dear_or_beyond_a_budget() {
     let acts = |line: &AccountLine, change: &dyn Fn(&mut Inputs<'_>)| {
         let found = decided(line, &[bridge("500")], |i| change(i));
         (found.action, found.why)
@@ -236,7 +241,13 @@ fn reduces_where_a_transfer_is_too_slow_too_dear_or_not_to_be_had() {
     let waits = decided(&low("290"), &stale, |i| i.reading = true);
     assert_eq!(waits.action, TreasuryAction::Wait, "{}", waits.why);
     let gives_up = decided(&low("290"), &stale, |_| {});
-    assert_eq!(gives_up.action, TreasuryAction::Reduce, "I34: {}", gives_up.why);
+    assert_eq!((gives_up.action, gives_up.step), (TreasuryAction::Stuck, None), "hours are left: {}", gives_up.why);
+    let gone = [Source { free: Err("the endpoints are away".into()), ..bridge("500") }];
+    assert_eq!(decided(&low("290"), &gone, |_| {}).action, TreasuryAction::Stuck, "nothing is sold for an endpoint");
+    assert_eq!(decided(&short, &gone, |_| {}).action, TreasuryAction::Reduce, "if it came back now it would be too late");
+    assert_eq!(decided(&unknown, &gone, |_| {}).action, TreasuryAction::Reduce, "I34: an unknown runway is a short one");
+    let both = [source("0"), bridge("500")];
+    assert_eq!(decided(&low("290"), &both, |i| i.room = usd("3")).action, TreasuryAction::Reduce, "a spent budget beside it");
     let doubted = AccountLine { doubt: Some("the mark is old".into()), ..low("290") };
     let stuck = decided(&doubted, &[source("500")], |_| {});
     assert_eq!((stuck.action, stuck.step), (TreasuryAction::Stuck, None), "I34: {}", stuck.why);
@@ -258,39 +269,15 @@ fn sweeps_down_to_the_ceiling_only_when_enabled() {
     assert_eq!(decided(&rich, &[], |_| {}).action, TreasuryAction::Rest);
     let plan = TreasuryPlan { sweep: Some(Sweep { ceiling: rat("8"), least: usd("10") }), ..plan() };
     assert_eq!(plan.faults(&cover()), Vec::new());
-    let swept = decided_by(&plan, &rich);
+    let swept = decided_by(&plan, &rich, &[], |_| {});
     assert_eq!(amount(&swept).as_deref(), Some("200 by perp to spot"));
     let close = line(domain::MarginLevel::Ok, usd("870"), usd("100"), usd("50"));
-    assert_eq!(decided_by(&plan, &close).action, TreasuryAction::Rest, "8.7 is within the hysteresis of 8");
+    assert_eq!(decided_by(&plan, &close, &[], |_| {}).action, TreasuryAction::Rest, "8.7 is within the hysteresis of 8");
     // the crash would leave 1000 − 800 = 200 of the 1.54·100 that it must: 46 may go
     let frail = line(domain::MarginLevel::Ok, usd("1000"), usd("100"), usd("800"));
-    assert_eq!(amount(&decided_by(&plan, &frail)).as_deref(), Some("46 by perp to spot"));
+    assert_eq!(amount(&decided_by(&plan, &frail, &[], |_| {})).as_deref(), Some("46 by perp to spot"));
     let low = TreasuryPlan { sweep: Some(Sweep { ceiling: rat("4"), least: usd("10") }), ..plan };
     assert_eq!(low.faults(&cover()).len(), 1, "a ceiling below the watch level");
-}
-
-fn decided_by(plan: &TreasuryPlan, line: &AccountLine) -> Decision {
-    let cover = cover();
-    decide(&Inputs {
-        plan,
-        cover: &cover,
-        line,
-        withdrawable: line.equity,
-        unsettled: None,
-        isolated: Vec::new(),
-        isolating: Ok(()),
-        equity_all: line.equity.unwrap_or_default(),
-        sources: &[],
-        under_way: Vec::new(),
-        room: usd("1000"),
-        room_inside: usd("10000"),
-        begun: false,
-        cascade: None,
-        arrived: Usd::ZERO,
-        unwinding: None,
-        reading: false,
-        may_sweep: true,
-    })
 }
 
 #[test]

@@ -203,19 +203,29 @@ fn a_falling_account_is_restored_by_climbing_the_ladder() {
 }
 
 #[test]
-fn i34_a_wallet_in_doubt_is_no_help_and_positions_are_reduced_instead() {
+fn i34_a_wallet_in_doubt_is_no_help_and_sells_nothing_while_there_is_time() {
     let mut world = World::new("0", "4000");
     world.doubt = true;
     world.fall_to("22000");
     world.pass(8);
-    assert_eq!((world.view().action, world.amounts().len()), (TreasuryAction::Reduce, 0), "{}", world.view().why);
+    assert_eq!((world.view().action, world.amounts().len()), (TreasuryAction::Stuck, 0), "{}", world.view().why);
     assert!(world.view().why.contains("they disagree"), "{}", world.view().why);
-    assert_eq!(world.reductions(), 1, "cover is 2.84 and the reduce level 2");
-    assert_eq!(world.alerted("reduce instead"), 1);
-    // help comes back: no more is reduced
+    assert_eq!(world.reductions(), 0, "cover is 2.84, the reduce level 2, and the runway long");
+    assert_eq!(world.alerted("stuck"), 1, "a person is told");
+    // help comes back
     world.doubt = false;
     world.pass(3);
     assert_eq!((world.view().action, world.amounts().len()), (TreasuryAction::Wait, 1), "{}", world.view().why);
+}
+
+#[test]
+fn at_the_reduce_level_positions_are_reduced_whatever_the_wallet_does() {
+    let mut world = World::new("0", "4000");
+    world.doubt = true;
+    // cover 1.94
+    world.fall_to("15000");
+    world.pass(8);
+    assert_eq!((world.reductions(), world.amounts().len()), (1, 0), "{}", world.view().why);
 }
 
 #[test]

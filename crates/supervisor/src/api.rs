@@ -279,8 +279,10 @@ async fn change(State(requests): State<Requests>, UrlPath(id): UrlPath<u32>, Jso
 }
 
 async fn kill(State(requests): State<Requests>, Extension(gate): Extension<Arc<Gate>>, Json(body): Json<KillBody>) -> Response {
-    if body.level >= StopLevel::Block {
-        // at once: the loop may be waiting for the journal
+    // at once: the loop may be waiting for the journal
+    if body.level >= StopLevel::Cancel {
+        gate.close_and_cancel();
+    } else if body.level >= StopLevel::Block {
         gate.close();
     }
     carry(&requests, Command::Kill { level: body.level, cause: body.cause }).await

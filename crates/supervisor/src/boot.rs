@@ -25,7 +25,7 @@ use crate::daemon::{self, Answers, Exit, Parts, Request, Signal};
 use crate::gate::Gate;
 use crate::live::{Frame, Live};
 use crate::wall::Wall;
-use crate::{Failure, api, embedded, exit, venue};
+use crate::{Failure, api, embedded, exit, sweeper, venue};
 
 /// How often the live view is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
@@ -100,7 +100,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     drop(requests_in);
     let ended = match tokio::spawn(daemon::run(parts, answers)).await {
         Ok(ended) => Ok(ended),
-        Err(e) => Err(panicked(&e, &gate, &journal_dir, &connector).await),
+        Err(e) => Err(panicked(&e, &gate, &journal_dir).await),
     };
     door.abort();
     if let Some(view) = view {
@@ -216,7 +216,7 @@ fn listen_for_signals(gate: &Arc<Gate>) -> Result<mpsc::Receiver<Signal>, Failur
             while stream.recv().await.is_some() {
                 if what == Signal::Cancel {
                     // here and not in the loop, which may be waiting for the journal
-                    gate.close();
+                    gate.close_and_cancel();
                 }
                 if to.send(what).await.is_err() {
                     break;
@@ -423,12 +423,17 @@ async fn draw(requests: mpsc::Sender<Request>, mut live: Live) -> Live {
 }
 
 /// A panic of the loop: nothing may be placed any more, everything is cancelled, and the next start is latched.
-async fn panicked(e: &tokio::task::JoinError, gate: &Gate, journal_dir: &Path, connector: &Connector) -> Failure {
-    gate.close();
+async fn panicked(e: &tokio::task::JoinError, gate: &Gate, journal_dir: &Path) -> Failure {
+    // the disk may be what is wrong: the cancels are on their way before the latch is written
+    gate.close_and_cancel();
     error!("the daemon's loop panicked: {e}");
     if let Err(e) = journal::latch_set(journal_dir, StopLevel::Cancel, "the daemon's loop panicked") {
         error!("the latch file could not be written: {e}");
     }
-    daemon::sweep(connector).await;
+    if let Some(sweeper) = gate.sweeper()
+        && !sweeper.finish(sweeper::PASS).await
+    {
+        error!("the venue was not seen empty twice; the next start goes on with it");
+    }
     Failure { code: exit::PANIC, why: format!("the daemon's loop panicked; everything was cancelled and the latch is set: {e}") }
 }

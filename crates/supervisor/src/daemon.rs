@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use desk::{Cancel, Desk, DrillView, Effect, Severity};
@@ -34,7 +34,7 @@ use crate::show::margin::MarginView;
 use crate::show::treasury::TreasuryPage;
 use crate::views::{self, Sized, View};
 use crate::wall::Wall;
-use crate::words;
+use crate::{sweeper, words};
 
 /// Groups waiting for the journal. At one flush of a few milliseconds each this is seconds of work; beyond it the desk waits.
 const GROUPS_MAX: usize = 1_024;
@@ -44,10 +44,6 @@ const GROUPS_PER_FLUSH: usize = 256;
 const PLACEMENTS_MAX: usize = 64;
 /// Facts taken in one step.
 const FACTS_PER_STEP: usize = 256;
-/// How long the kill path tries to see the venue empty before it says that it could not.
-const SWEEP_DEADLINE: Duration = Duration::from_secs(30);
-/// After so many the venue has been out of reach for half an hour; the desk's own orders go on being cancelled.
-const SWEEPS_MAX: u32 = 60;
 /// Why the loop ends when its writer does so without a word.
 const WRITER_GONE: &str = "the task that writes the journal panicked";
 /// How often free disk space is looked at.
@@ -212,7 +208,6 @@ struct Loop {
     next_asker: u64,
     /// The operator's own signer is lent until no drill is open.
     lent: bool,
-    sweeping: Arc<AtomicBool>,
 }
 
 /// Runs until something ends it; returns why, and what an operator would see at that moment.
@@ -231,16 +226,8 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
         broken: broken_in,
     }));
     let room = tokio::spawn(watch_disk(parts.journal_dir.clone(), answers_in.clone()));
-    let mut this = Loop {
-        parts,
-        groups,
-        answers_in,
-        tasks: TaskTracker::new(),
-        askers: BTreeMap::new(),
-        next_asker: 0,
-        lent: false,
-        sweeping: Arc::default(),
-    };
+    let mut this =
+        Loop { parts, groups, answers_in, tasks: TaskTracker::new(), askers: BTreeMap::new(), next_asker: 0, lent: false };
     let boot = std::mem::take(&mut this.parts.effects);
     this.carry_out(boot).await;
     let exit = this.turn(&mut answers, &mut broken).await;
@@ -251,8 +238,10 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
     // nobody reads these any more, and whoever is waiting for room in them must not wait for ever
     drop(answers);
     drop(parts.account);
+    let mut sweep_grace = DRAIN_DEADLINE;
     if matches!(exit, Exit::Journal(_)) {
-        sweep(&parts.connector).await;
+        parts.gate.close_and_cancel();
+        sweep_grace = sweeper::PASS;
     } else {
         match tokio::time::timeout(DRAIN_DEADLINE, writer).await {
             Ok(Ok(())) => {}
@@ -263,6 +252,11 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
     tasks.close();
     if tokio::time::timeout(DRAIN_DEADLINE, tasks.wait()).await.is_err() {
         warn!(tasks = tasks.len(), "some requests to the venue were still out at the deadline");
+    }
+    if let Some(sweeper) = parts.gate.sweeper()
+        && !sweeper.finish(sweep_grace).await
+    {
+        warn!("the venue had not been seen empty twice at the deadline; the next start goes on with it");
     }
     (exit, last)
 }
@@ -364,13 +358,14 @@ impl Loop {
             &self.parts.desk,
             &self.parts.limits,
             &self.parts.connector,
+            self.parts.gate.view(),
             self.parts.journal.head().seq,
             self.parts.wall.stamp(),
         )
     }
 
     fn kill(&mut self, cause: &str) -> Fact {
-        self.parts.gate.close();
+        self.parts.gate.close_and_cancel();
         self.next_asker += 1;
         Fact::Command(self.next_asker, Command::Kill { level: StopLevel::Cancel, cause: cause.to_owned() })
     }
@@ -461,7 +456,7 @@ impl Loop {
                 Effect::Cancel(Cancel { key, instrument, order }) => {
                     cancels.push(CancelRequest { key, instrument, venue_order: order });
                 }
-                Effect::CancelAll(venue) => self.sweep_venue(venue),
+                Effect::CancelAll(_) => self.parts.gate.sweep(),
                 Effect::Pull { venue, keys, fills_since_ms } => self.pull(venue, keys, fills_since_ms),
                 Effect::Burn { venue, nonce } => self.burn(venue, nonce),
                 // no plan is configured, so the desk asks for none of these
@@ -515,23 +510,6 @@ impl Loop {
             }
         });
     }
-
-    /// Cancels everything at the venue, again and again until it has been seen empty. One sweep covers whoever asks meanwhile.
-    fn sweep_venue(&self, venue: Venue) {
-        if self.sweeping.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        let (connector, sweeping) = (self.parts.connector.clone(), Arc::clone(&self.sweeping));
-        self.tasks.spawn(async move {
-            info!(%venue, "cancelling everything");
-            for _ in 0..SWEEPS_MAX {
-                if sweep(&connector).await {
-                    break;
-                }
-            }
-            sweeping.store(false, Ordering::SeqCst);
-        });
-    }
 }
 
 /// Stops increases before the disk is full rather than after (reliability §3.1).
@@ -550,18 +528,6 @@ async fn watch_disk(dir: PathBuf, answers: mpsc::Sender<Fact>) {
         }
         tokio::time::sleep(DISK_EVERY).await;
     }
-}
-
-/// Cancels everything and says what the venue said. True if the venue was seen empty.
-pub async fn sweep(connector: &Connector) -> bool {
-    let swept = connector.sweep(&[], SWEEP_DEADLINE).await;
-    match &swept {
-        Ok(done) => {
-            info!(canceled = done.canceled, gone = done.gone, took_ms = done.took.as_millis(), "the venue is empty, seen twice")
-        }
-        Err(e) => error!("orders may still be open at the venue: {e}"),
-    }
-    swept.is_ok()
 }
 
 struct WriteHalf {
@@ -600,7 +566,7 @@ async fn write_groups(mut this: WriteHalf) {
         let (released, transfers) = match release_all(whole.cleared, whole.transfers, whole.entries, &this.journal).await {
             Ok(released) => released,
             Err(e) => {
-                this.gate.close();
+                this.gate.close_and_cancel();
                 error!("the journal failed, so nothing more may be placed: {}", chain(&e));
                 if this.broken.send(chain(&e)).await.is_err() {
                     warn!("the loop left before it heard of the journal's failure");

@@ -21,6 +21,7 @@ mod gate;
 mod live;
 mod published;
 mod show;
+mod sweeper;
 mod tasks;
 mod venue;
 mod views;

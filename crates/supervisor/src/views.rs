@@ -12,6 +12,7 @@ use venue_connector::hyperliquid::Connector;
 
 use crate::carrier::WalletTask;
 use crate::config::Checked;
+use crate::gate::GateView;
 use crate::show::margin::{Levels, MarginView};
 use crate::show::size::{SizeView, least};
 use crate::show::treasury::TreasuryPage;
@@ -32,6 +33,8 @@ pub struct View {
     pub transfers: Vec<Moving>,
     /// The connection to the venue.
     pub connector: venue_connector::hyperliquid::Gauges,
+    /// What every placement passes.
+    pub gate: GateView,
     /// Records in the journal.
     pub journal_records: u64,
 }
@@ -69,7 +72,7 @@ pub struct SizeLine {
 impl View {
     /// The daemon at `now`.
     #[must_use]
-    pub fn new(desk: &Desk, limits: &Limits, connector: &Connector, journal_records: u64, now: Stamp) -> View {
+    pub fn new(desk: &Desk, limits: &Limits, connector: &Connector, gate: GateView, journal_records: u64, now: Stamp) -> View {
         let status = desk.status(now);
         let allowed = status.guard.markets.iter().filter(|(_, market)| market.allowed).map(|(id, _)| *id);
         let of = |id: InstrumentId, side: Side| {
@@ -85,6 +88,7 @@ impl View {
             desk: status,
             instruments: desk.books().instruments.clone(),
             connector: connector.gauges(),
+            gate,
             journal_records,
         }
     }

@@ -182,27 +182,10 @@ impl Config {
     /// # Errors
     /// All of them at once, each with field, value and what would be right.
     pub fn check(&self) -> Result<(), Vec<SpecFault>> {
-        let mut faults = Vec::new();
+        let mut faults = self.check_endpoints().err().unwrap_or_default();
         let mut fault = |field: &str, value: &str, expected: &str| {
             faults.push(SpecFault { field: field.to_owned(), value: value.to_owned(), expected: expected.to_owned() });
         };
-        for (field, url, secure, plain) in [("http", &self.http, "https://", "http://"), ("ws", &self.ws, "wss://", "ws://")] {
-            match endpoint(url, secure, plain) {
-                Endpoint::Bad => fault(field, url, "an address such as https://host or, on loopback, http://127.0.0.1:port"),
-                Endpoint::PlainRemote => fault(field, url, "TLS: a plain connection is accepted to loopback alone"),
-                Endpoint::Loopback => {}
-                Endpoint::Remote(host) => {
-                    // a well-known host of the other network is a mix-up that would sign real orders by mistake, or none that work
-                    let other = match self.network {
-                        Network::Mainnet => host.contains("testnet"),
-                        Network::Testnet => MAINNET.ends_with(host),
-                    };
-                    if other {
-                        fault(field, url, "a host of the configured network (network and endpoint disagree)");
-                    }
-                }
-            }
-        }
         let mut names = BTreeSet::new();
         for market in &self.markets {
             if !names.insert(market.name.as_str()) {
@@ -225,6 +208,32 @@ impl Config {
         }
         if self.timing.expiry > Duration::from_secs(15) || self.timing.expiry < Duration::from_secs(2) {
             fault("timing.expiry", &format!("{:?}", self.timing.expiry), "2 s to 15 s");
+        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
+    /// Faults of the addresses alone.
+    pub(super) fn check_endpoints(&self) -> Result<(), Vec<SpecFault>> {
+        let mut faults = Vec::new();
+        let mut fault = |field: &str, value: &str, expected: &str| {
+            faults.push(SpecFault { field: field.to_owned(), value: value.to_owned(), expected: expected.to_owned() });
+        };
+        for (field, url, secure, plain) in [("http", &self.http, "https://", "http://"), ("ws", &self.ws, "wss://", "ws://")] {
+            match endpoint(url, secure, plain) {
+                Endpoint::Bad => fault(field, url, "an address such as https://host or, on loopback, http://127.0.0.1:port"),
+                Endpoint::PlainRemote => fault(field, url, "TLS: a plain connection is accepted to loopback alone"),
+                Endpoint::Loopback => {}
+                Endpoint::Remote(host) => {
+                    // a well-known host of the other network is a mix-up that would sign real orders by mistake, or none that work
+                    let other = match self.network {
+                        Network::Mainnet => host.contains("testnet"),
+                        Network::Testnet => MAINNET.ends_with(host),
+                    };
+                    if other {
+                        fault(field, url, "a host of the configured network (network and endpoint disagree)");
+                    }
+                }
+            }
         }
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }

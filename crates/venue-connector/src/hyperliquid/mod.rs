@@ -3,11 +3,14 @@
 //! * `startup`: what must be true before the first order, and the markets' rules.
 //! * `orders`: placing, cancelling, burning nonces, and what an answer means.
 //! * `stream`: sockets that reconnect; market data. `account`: account frames and reads. `history`: bars and past funding.
+//! * `gate`: what stands where an order is written. `canceller`: the kill path alone, for a process beside the daemon.
 //! * `mode`: which orders the venue takes at present.
 //! * `http`, `limits`, `nonce`, `config`: one request, budgets, nonces, settings.
 
 mod account;
+mod canceller;
 mod config;
+mod gate;
 mod gauges;
 mod history;
 mod http;
@@ -21,7 +24,6 @@ mod startup;
 mod stream;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,12 +39,14 @@ use wire::hyperliquid::sign::Key;
 use crate::feed::{MarketFeed, MarketSink};
 use crate::port::{CancelRequest, Clock, OrderPort, Sweep, SweepError};
 
+pub use canceller::Canceller;
 pub use config::{Config, Market, OrderRoute, Timing};
+pub use gate::Lookout;
 pub use gauges::Gauges;
 pub use http::{HttpSetup, NoAnswer};
 pub use limits::{AddressBudget, Purpose, Spent, WeightWindow};
 pub use nonce::{NonceAhead, NonceSource};
-pub use orders::{BurnError, Deposit, LeverageError};
+pub use orders::{BurnError, DEAD_MAN_LEAD_MIN, DeadManError, Deposit, LeverageError};
 pub use read::ReadError;
 pub use startup::{Signer, StartError, StartReport};
 pub use wire::hyperliquid::sign::Network;
@@ -100,7 +104,7 @@ pub(crate) struct Shared {
     mentions: account::Mentions,
     posts: orders::Posts,
     landing: orders::Landing,
-    gate_closed: Arc<AtomicBool>,
+    gate: Arc<gate::Gate>,
     /// Nonces whose burn got no answer: a later "duplicate" does not say whose it was.
     burns_lost: Mutex<BTreeSet<u64>>,
     mode: mode::Mode,
@@ -226,12 +230,34 @@ impl Connector {
     /// Closes the gate: from the moment this returns no order is handed to a connection; each is answered as rejected, "not
     /// sent". What was handed over before is not called back. Cancels, burns and reads go on.
     pub fn close_gate(&self) {
-        self.shared.gate_closed.store(true, Ordering::SeqCst);
+        self.shared.gate.close();
+    }
+
+    /// From here on `lookout` is asked before each order is handed to a connection, besides the gate. It is set once.
+    pub fn look_out(&self, lookout: Lookout) {
+        self.shared.gate.ask(lookout);
     }
 
     /// Opens the gate again.
     pub fn open_gate(&self) {
-        self.shared.gate_closed.store(false, Ordering::SeqCst);
+        self.shared.gate.open();
+    }
+
+    /// Has the venue cancel every order of the account in `lead` from now (at least 5 s), or not at all. Calling it again moves the
+    /// time. Returns that time by the venue's clock, UTC milliseconds. It also cancels protective stops.
+    ///
+    /// # Errors
+    /// If the venue refused it, as it does for accounts below 1,000,000 USD of lifetime volume, or gave no usable answer.
+    pub async fn schedule_cancel(&self, lead: Option<Duration>) -> Result<Option<u64>, DeadManError> {
+        orders::schedule_cancel(&self.shared, lead).await
+    }
+
+    /// How many orders are open at the venue, in every market and whoever placed them.
+    ///
+    /// # Errors
+    /// If the read failed.
+    pub async fn open_orders(&self) -> Result<usize, ReadError> {
+        read::open_orders_for_kill(&self.shared, self.shared.config.timing.read).await.map(|rows| rows.len())
     }
 
     /// Waits until one of the connector's tasks ends without having been told to, which is a fault of the program: the daemon

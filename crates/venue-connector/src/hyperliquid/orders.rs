@@ -1,6 +1,7 @@
 //! What leaves the process: orders, cancels, burns, leverage. And what an answer to them means.
 
 mod cancel;
+mod deadman;
 mod outcome;
 mod post;
 mod transfer;
@@ -33,6 +34,8 @@ pub use transfer::Deposit;
 pub(super) use transfer::{deposits, master, spot_usdc, transfer, usdc_routing, withdrawable};
 
 pub(super) use cancel::{OpenRow, cancel, sweep};
+pub(super) use deadman::schedule_cancel;
+pub use deadman::{DEAD_MAN_LEAD_MIN, DeadManError};
 pub(super) use post::{PostReader, Posts, posts};
 
 /// The venue refuses an action with more weighted items (fact sheet §2.2).
@@ -174,8 +177,8 @@ async fn send_order(shared: &Shared, intents: &[Intent], action: &Action, expire
         Err(failure) => return outcomes(intents, Err(failure)),
     };
     // the last look before it is handed to a connection (I20)
-    if shared.gate_closed.load(Ordering::SeqCst) {
-        return vec![not_sent(RejectKind::Other, "the gate is closed".to_owned()); intents.len()];
+    if let Some(why) = shared.gate.shut() {
+        return vec![not_sent(RejectKind::Other, why); intents.len()];
     }
     shared.landing.under_way(nonce, expires);
     add(&shared.counters.orders_sent, action.items());
@@ -186,10 +189,11 @@ async fn send_order(shared: &Shared, intents: &[Intent], action: &Action, expire
     };
     let reply = match posted {
         Some(reply) => reply,
-        None if shared.gate_closed.load(Ordering::SeqCst) => {
-            Err(Failure::NotSent("the gate closed before it could be written".to_owned()))
-        }
-        None => outcome::read_reply(shared.reads.http.exchange(Lane::Order, body.to_vec(), deadline).await),
+        // the socket may have been tried for a while
+        None => match shared.gate.shut() {
+            Some(why) => Err(Failure::NotSent(format!("{why}, before it could be written"))),
+            None => outcome::read_reply(shared.reads.http.exchange(Lane::Order, body.to_vec(), deadline).await),
+        },
     };
     let outcomes = outcomes(intents, reply);
     if !outcomes.iter().any(|o| matches!(o, SendOutcome::Unknown(_))) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::{Fact, Instrument, InstrumentId, Prng, Seed, SpecFault, Usd, Venue};
@@ -21,6 +21,7 @@ use wire::hyperliquid::{Address, User};
 
 use super::account::{self, AccountReader};
 use super::config::{Config, OrderRoute};
+use super::gate::Gate;
 use super::gauges::Counters;
 use super::http::{Http, HttpSetup, Lane};
 use super::limits::{AddressBudget, Purpose, WeightWindow};
@@ -30,7 +31,7 @@ use super::orders::{self, LeverageError, ProofError};
 use super::read::{How, ReadError, Reads};
 use super::stream::{LinkParts, Pacer};
 use super::{Connector, FACTS_MAX, Resume, Shared, Started, history, mode};
-use crate::feed::market_feed;
+use crate::feed::{MarketFeed, market_feed};
 use crate::port::{Clock, Next};
 
 /// Clock offsets that are alarming, and that refuse to start: orders expire by the venue's clock, nonces must be near it.
@@ -232,33 +233,11 @@ pub(super) async fn start(config: Config, key: Key, clock: Clock, jitter: Prng, 
     }
     let budget: UserRateLimit = venue.read(&InfoRequest::UserRateLimit { user: User::from(config.account) }).await?;
 
-    let now = (clock)();
-    let venue_now = now.wall_ms.saturating_add_signed(clock_offset_ms);
-    let (sink, market) = market_feed(Venue::Hyperliquid);
-    let (facts, account) = mpsc::channel(FACTS_MAX);
-    let gate_closed = Arc::new(AtomicBool::new(false));
-    let (posts, post_reader) = orders::posts(Arc::clone(&counters), Arc::clone(&gate_closed));
-    let shared = Arc::new(Shared {
-        key,
-        signer,
-        clock,
-        reads,
-        markets: Universe::new(traded.iter().chain(&others).cloned()),
-        nonces: NonceSource::new(resume.nonce_floor.max(venue_now + NONCE_SLACK_MS)),
-        address: AddressBudget::new(budget.n_requests_used, cap(&budget)),
-        counters,
-        facts,
-        sink,
-        mentions: account::Mentions::default(),
-        posts,
-        landing: orders::Landing::default(),
-        gate_closed,
-        burns_lost: std::sync::Mutex::default(),
-        mode: mode::Mode::default(),
-        funding_paid: tokio::sync::Notify::new(),
-        account_seen: std::sync::Mutex::default(),
-        config,
-    });
+    let venue_now = (clock)().wall_ms.saturating_add_signed(clock_offset_ms);
+    let nonces = NonceSource::new(resume.nonce_floor.max(venue_now + NONCE_SLACK_MS));
+    let address = AddressBudget::new(budget.n_requests_used, cap(&budget));
+    let all: Vec<Instrument> = traded.iter().chain(&others).cloned().collect();
+    let (shared, market, account, post_reader) = assemble(config, key, clock, reads, counters, nonces, address, all);
     if shared.config.prove_key {
         prove(&shared, Instant::now() + START_PATIENCE).await?;
     }
@@ -273,6 +252,65 @@ pub(super) async fn start(config: Config, key: Key, clock: Clock, jitter: Prng, 
     info!(account = %shared.config.account, %signer, ?role, clock_offset_ms, markets = traded.len(), "hyperliquid connector started");
     let connector = spawn(shared, &traded, post_reader, jitter, resume);
     Ok(Started { connector, instruments: traded, others, market, account, report })
+}
+
+/// What everything of one account shares, and the ends that whoever runs it reads from.
+#[expect(clippy::too_many_arguments, reason = "the parts of one thing, each made in its own way by the two that need it")]
+pub(super) fn assemble(
+    config: Config,
+    key: Key,
+    clock: Clock,
+    reads: Reads,
+    counters: Arc<Counters>,
+    nonces: NonceSource,
+    address: AddressBudget,
+    markets: Vec<Instrument>,
+) -> (Arc<Shared>, MarketFeed, mpsc::Receiver<Fact>, orders::PostReader) {
+    let (sink, market) = market_feed(Venue::Hyperliquid);
+    let (facts, account) = mpsc::channel(FACTS_MAX);
+    let gate = Arc::new(Gate::default());
+    let (posts, post_reader) = orders::posts(Arc::clone(&counters), Arc::clone(&gate));
+    let shared = Arc::new(Shared {
+        signer: key.address(),
+        key,
+        clock,
+        reads,
+        markets: Universe::new(markets),
+        nonces,
+        address,
+        counters,
+        facts,
+        sink,
+        mentions: account::Mentions::default(),
+        posts,
+        landing: orders::Landing::default(),
+        gate,
+        burns_lost: std::sync::Mutex::default(),
+        mode: mode::Mode::default(),
+        funding_paid: tokio::sync::Notify::new(),
+        account_seen: std::sync::Mutex::default(),
+        config,
+    });
+    (shared, market, account, post_reader)
+}
+
+/// Every perpetual that the venue describes in a way that makes sense.
+pub(super) fn markets(meta: &Meta, counters: &Counters) -> Vec<Instrument> {
+    let sound = |(_, found): (String, Result<Instrument, String>)| found.map_err(|why| counters.malformed("meta", why)).ok();
+    instruments(meta).filter_map(sound).collect()
+}
+
+/// Whether the key may act for the account, and the venue accepts what it signs.
+pub(super) async fn prove_signer(shared: &Shared) -> Result<Signer, StartError> {
+    let until = Instant::now() + START_PATIENCE;
+    let timing = &shared.config.timing;
+    let how = How { purpose: Purpose::Recover, lane: Lane::Read, timeout: timing.read, patience: START_PATIENCE };
+    let venue = Patient { reads: &shared.reads, how, pause: timing.throttled, until };
+    let mut warnings = Vec::new();
+    let (role, _) = identities(&venue, &shared.config, shared.signer, (shared.clock)().wall_ms, &mut warnings).await?;
+    warnings.iter().for_each(|warning| warn!(warning, "the key"));
+    prove(shared, until).await?;
+    Ok(role)
 }
 
 /// Reads that wait out a 429: after a few quick restarts the minute's weight is gone, and the next minute has it again.

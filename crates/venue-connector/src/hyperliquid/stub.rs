@@ -44,6 +44,7 @@ pub(super) enum Kind {
     Order,
     Cancel,
     Noop,
+    DeadMan,
     Leverage,
     Transfer,
 }
@@ -236,6 +237,7 @@ impl Stub {
             Action::Order(_) | Action::BatchModify(_) => Kind::Order,
             Action::Cancel(_) | Action::CancelByCloid(_) => Kind::Cancel,
             Action::Noop => Kind::Noop,
+            Action::ScheduleCancel(_) => Kind::DeadMan,
             Action::UpdateLeverage(_) => Kind::Leverage,
             Action::UsdClassTransfer(_)
             | Action::Withdraw3(_)

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use wire::hyperliquid::action::Answer;
 
 use super::outcome::Failure;
+use crate::hyperliquid::gate::Gate;
 use crate::hyperliquid::gauges::Counters;
 use crate::hyperliquid::stream::{Heard, Reader};
 
@@ -48,14 +49,14 @@ pub(in crate::hyperliquid) struct PostReader {
     waiting: Mutex<BTreeMap<u64, oneshot::Sender<Reply>>>,
     up: Arc<AtomicBool>,
     counters: Arc<Counters>,
-    gate_closed: Arc<AtomicBool>,
+    gate: Arc<Gate>,
 }
 
-pub(in crate::hyperliquid) fn posts(counters: Arc<Counters>, gate_closed: Arc<AtomicBool>) -> (Posts, PostReader) {
+pub(in crate::hyperliquid) fn posts(counters: Arc<Counters>, gate: Arc<Gate>) -> (Posts, PostReader) {
     let (out, queue) = mpsc::channel(IN_FLIGHT_MAX);
     let up = Arc::new(AtomicBool::new(false));
     let posts = Posts { out, up: Arc::clone(&up), next: AtomicU64::new(1) };
-    (posts, PostReader { queue, waiting: Mutex::new(BTreeMap::new()), up, counters, gate_closed })
+    (posts, PostReader { queue, waiting: Mutex::new(BTreeMap::new()), up, counters, gate })
 }
 
 impl Posts {
@@ -163,7 +164,7 @@ impl Reader for PostReader {
             }
             let mut waiting = self.waiting();
             waiting.retain(|_, reply| !reply.is_closed());
-            if waiting.len() >= IN_FLIGHT_MAX || self.gate_closed.load(Ordering::SeqCst) {
+            if waiting.len() >= IN_FLIGHT_MAX || self.gate.shut().is_some() {
                 drop(waiting);
                 drop(out.reply.send(Reply::NotWritten));
                 continue;

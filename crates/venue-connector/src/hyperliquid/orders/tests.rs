@@ -465,3 +465,53 @@ async fn posts_carry_orders_and_fall_back() {
     place(&started, vec![sixth]).await;
     assert!(matches!(sent(&mut started, 6).await, SendOutcome::Acked { .. }));
 }
+
+#[tokio::test]
+async fn f53_a_lookout_shuts_the_gate_between_the_signature_and_the_socket() {
+    for route in [OrderRoute::Http, OrderRoute::Ws] {
+        let venue = Stub::serve().await;
+        let mut config = config(&venue);
+        config.order_route = route;
+        let mut started = stub::start(config).await;
+        let sees = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let seen = std::sync::Arc::clone(&sees);
+        let words = "a file STOP".to_owned();
+        started.connector.look_out(std::sync::Arc::new(move || {
+            if seen.load(std::sync::atomic::Ordering::SeqCst) { Err(words.clone()) } else { Ok(()) }
+        }));
+        place(&started, vec![intent(1, wall_ms() & !1)]).await;
+        assert!(matches!(sent(&mut started, 1).await, SendOutcome::Rejected(r) if r.text == "not sent: a file STOP"));
+        started.connector.cancel(vec![cancel_of(2, Some(5))]).await;
+        assert!(answered(&mut started, 2).await, "a cancel asks nobody");
+        sees.store(false, std::sync::atomic::Ordering::SeqCst);
+        place(&started, vec![intent(3, (wall_ms() & !1) + 2)]).await;
+        assert!(matches!(sent(&mut started, 3).await, SendOutcome::Acked { .. }));
+    }
+}
+
+#[tokio::test]
+async fn c24_the_venues_dead_man_is_set_by_its_clock_cleared_and_refused_in_its_words() {
+    let venue = Stub::serve().await;
+    venue.shift_clock(200);
+    let started = stub::start(config(&venue)).await;
+    let before = wall_ms();
+    let at = started.connector.schedule_cancel(Some(Duration::from_secs(20))).await.unwrap_or_else(|e| panic!("{e}"));
+    let at = at.unwrap_or_else(|| panic!("no time"));
+    assert!((before + 20_000..before + 30_000).contains(&at), "{at} against {before}");
+    // nearer than the venue takes
+    started.connector.schedule_cancel(Some(Duration::from_secs(1))).await.unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(started.connector.schedule_cancel(None).await, Ok(None));
+    let times: Vec<Option<u64>> = venue
+        .requests()
+        .iter()
+        .filter_map(|r| if let Action::ScheduleCancel(set) = &r.signed.action { Some(set.time) } else { None })
+        .collect();
+    assert!(times.len() == 3 && times[0] == Some(at) && times[1] >= Some(before + 5_000) && times[2].is_none(), "{times:?}");
+    let words = "Cannot set scheduled cancel time until enough volume traded. Required: $1000000. Traded: $0.";
+    venue.next(Kind::DeadMan, Reply::Json(serde_json::json!({ "status": "err", "response": words })));
+    let refused = started.connector.schedule_cancel(Some(Duration::from_secs(20))).await;
+    assert_eq!(refused, Err(DeadManError::Refused(words.to_owned())));
+    venue.next(Kind::DeadMan, Reply::Status(502, "bad gateway"));
+    let lost = started.connector.schedule_cancel(None).await;
+    assert!(matches!(lost, Err(DeadManError::NoAnswer(_))), "{lost:?}");
+}

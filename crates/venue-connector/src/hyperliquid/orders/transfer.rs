@@ -109,8 +109,8 @@ pub(super) async fn send(shared: &Shared, intent: &TransferIntent, again: bool, 
 /// Signs it and books its budgets.
 fn prepare(shared: &Shared, intent: &TransferIntent, funds: Option<&Key>) -> Result<Vec<u8>, String> {
     let signing = action(shared, intent)?;
-    if shared.gate_closed.load(Ordering::SeqCst) {
-        return Err("the gate is closed".to_owned());
+    if let Some(why) = shared.gate.shut() {
+        return Err(why);
     }
     let now = (shared.clock)();
     let body = match signing {

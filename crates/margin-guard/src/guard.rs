@@ -48,6 +48,14 @@ impl Guard {
         &self.limits
     }
 
+    /// From here on `limits` apply: to every order asked for next, and to all that is known (I28). What was observed stays, and so
+    /// do orders that work; whether they may go on working is for the desk to say. Nothing may grow until the next
+    /// [`Guard::assess`], since the sizes of the last one were those of other limits.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.projection.set_limits(&limits);
+        self.limits = limits;
+    }
+
     // ---- observations
 
     /// A market's rules, at start and when they change.

@@ -25,6 +25,7 @@ mod load;
 mod market;
 mod parent;
 mod recent;
+mod replace;
 mod totals;
 
 use ladder::Ladder;

@@ -139,9 +139,13 @@ fn tight() -> Limits {
 
 impl Play {
     fn new() -> Play {
+        Play::under(tight())
+    }
+
+    fn under(limits: Limits) -> Play {
         let marks = [(btc(), BTC_PX), (eth(), ETH_PX)].into();
         let (orders, foreign, positions, filled) = Default::default();
-        let mut guard = world_with(tight());
+        let mut guard = world_with(limits);
         for (no, ..) in PARENTS {
             guard.set_parent_total(ParentId(no), Qty(PARENT_LOTS));
         }
@@ -305,6 +309,51 @@ fn played(history: &[Op]) -> Play {
     play
 }
 
+/// Limits that differ from [`tight`] in everything that running sums depend on: shocks, covers, distances, buffers, groups, caps,
+/// allowed markets. `pick` draws them.
+fn other(pick: [u8; 6]) -> Limits {
+    limits(|raw| {
+        let of = |n: usize, texts: [&str; 3]| Some(crate::RawNumber::new(texts[usize::from(pick[n]) % 3]));
+        let shock = |text: &str| [("*".to_owned(), crate::RawNumber::new(text))].into();
+        raw.market_notional_max_usd = of(0, ["500", "30000", "900000"]);
+        raw.cover.shocked_min = of(1, ["1", "1.4", "3"]);
+        raw.liquidation.distance_min = of(2, ["0", "0.08", "0.4"]);
+        raw.buffer.exit_minutes = of(3, ["1", "20", "600"]);
+        raw.buffer.runway_hours_min = of(4, ["0", "1", "48"]);
+        let one = |text: &str| crate::RawScenario { shock: shock(text), ..crate::RawScenario::default() };
+        raw.scenario.insert("crash".into(), one(["-0.1", "-0.3", "-0.9"][usize::from(pick[5]) % 3]));
+        if pick[5] > 127 {
+            let mixed = crate::RawScenario { kind: Some("mixed".into()), ..one("0.5") };
+            raw.scenario.insert("squeeze".into(), mixed);
+        }
+        if pick[0] > 170 {
+            raw.allow.truncate(1);
+        } else if pick[1] > 127 {
+            let group = |id: &str| crate::RawGroup { markets: vec![id.into()], ..crate::RawGroup::default() };
+            raw.group = [("a".to_owned(), group("hyperliquid:BTC")), ("b".to_owned(), group("hyperliquid:ETH"))].into();
+        }
+    })
+}
+
+/// `history` under `limits`, in which the orders that were cleared in `first` are told as working: `first`'s guard with the same
+/// knowledge, begun with other limits.
+fn anew(history: &[Op], first: &[bool], limits: Limits) -> Play {
+    let mut play = Play::under(limits);
+    let mut cleared = first.iter();
+    for op in history {
+        if let Op::Place { of, qty, step, reduce } = *op {
+            let intent = play.intent(of, qty, step, reduce);
+            if cleared.next() == Some(&true) {
+                play.guard.adopt(&intent, Qty(qty));
+                play.orders.push(Entry { intent, remaining: qty });
+            }
+        } else {
+            play.apply(op);
+        }
+    }
+    play
+}
+
 fn is_floor(refusal: &Refusal) -> bool {
     matches!(refusal, Refusal::TooSmall { .. } | Refusal::NotionalTooSmall { .. } | Refusal::Duplicate { .. })
 }
@@ -316,6 +365,46 @@ proptest! {
     #[test]
     fn i28_i04_i06_i07_i08_over_random_histories(history in prop::collection::vec(ops(), 1..80)) {
         played(&history);
+    }
+
+    /// I28 when limits are replaced: every sum is that of a guard that had them from the start, and so is the next verdict.
+    #[test]
+    fn i28_limits_replaced_are_as_limits_from_the_start(
+        history in prop::collection::vec(ops(), 0..60), pick in any::<[u8; 6]>(), back in any::<bool>(),
+        of in 1_u32..=6, qty in 1_i64..60_000, step in -60_i64..60,
+    ) {
+        let (mut play, mut cleared) = (Play::new(), Vec::new());
+        for op in &history {
+            let before = play.orders.len();
+            play.apply(op);
+            if matches!(op, Op::Place { .. }) {
+                cleared.push(play.orders.len() > before);
+            }
+        }
+        play.guard.set_limits(other(pick));
+        play.guard.verify().unwrap_or_else(|drift| panic!("{drift}"));
+        let intent = play.intent(of, qty, step, false);
+        if play.guard.clear(at(play.ms), intent).is_ok() {
+            // a reduction at most: sizes of the last look were those of other limits
+            let held = play.positions.get(&intent.child.instrument).copied().unwrap_or(0);
+            prop_assert!(intent.child.side.sign() * held + play.lots(intent.child.instrument, intent.child.side) < 0);
+            play.guard.gone(intent.key);
+        }
+        let limits = if back { tight() } else { other(pick) };
+        play.guard.set_limits(limits.clone());
+        let mut fresh = anew(&history, &cleared, limits);
+        prop_assert_eq!(play.guard.projection.totals(), fresh.guard.projection.totals());
+        for guard in [&mut play.guard, &mut fresh.guard] {
+            look(guard, at(play.ms + 2_000));
+            guard.verify().unwrap_or_else(|drift| panic!("{drift}"));
+        }
+        prop_assert_eq!(play.guard.projection.totals(), fresh.guard.projection.totals());
+        prop_assert_eq!(&play.guard.projection.groups, &fresh.guard.projection.groups);
+        // another number: the key of the first ask has been used
+        let intent = Intent { key: child(of, 9_999, qty, 1).key, ..intent };
+        let now = at(play.ms + 2_000);
+        let verdicts = [play.guard.clear(now, intent).map(drop), fresh.guard.clear(now, intent).map(drop)];
+        prop_assert_eq!(&verdicts[0], &verdicts[1]);
     }
 
     /// What is allowed stays allowed when it is smaller, down to the venue's minimum; and `room` is exact.

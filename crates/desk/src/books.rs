@@ -53,6 +53,10 @@ pub struct Books {
     pub nonce: u64,
     /// Limits in force.
     pub limits: u64,
+    /// Hash of the configuration in force.
+    pub config: String,
+    /// Its keys but the guard's, as JSON: path to value.
+    pub config_keys: String,
     /// The last tenure whose reconciliation completed.
     pub reconciled: Option<Epoch>,
     /// Venue orders already reported as not ours.
@@ -93,7 +97,8 @@ impl Books {
     pub fn fold(&mut self, at: Stamp, entry: &Entry) {
         self.drills.fold(at, entry);
         match entry {
-            Entry::Epoch { epoch, tag, seed, .. } => {
+            Entry::Epoch { epoch, tag, seed, config, .. } => {
+                self.config.clone_from(config);
                 if self.tag.is_none() {
                     self.begun_ms = at.wall_ms;
                 }
@@ -102,6 +107,12 @@ impl Books {
                 self.seed = Some(*seed);
             }
             Entry::Limits { id, .. } => self.limits = *id,
+            Entry::Reloaded(reloaded) => {
+                self.config.clone_from(&reloaded.config);
+                if let Some(keys) = &reloaded.keys {
+                    self.config_keys.clone_from(keys);
+                }
+            }
             Entry::Instrument(instrument) => {
                 self.instruments.insert(instrument.id, instrument.clone());
             }

@@ -209,6 +209,7 @@ impl Reading {
             | Entry::Opening { .. }
             | Entry::Stranger { .. }
             | Entry::Treasury { .. }
+            | Entry::Reloaded(_)
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
             | Entry::TreasuryDecided(_)
@@ -256,6 +257,7 @@ fn fate_of(entry: &Entry, by_order: &BTreeMap<VenueOrderId, ClientKey>) -> Optio
         | Entry::Level(_)
         | Entry::Profit(_)
         | Entry::Treasury { .. }
+        | Entry::Reloaded(_)
         | Entry::Transfer { .. }
         | Entry::TransferRefused { .. }
         | Entry::TreasuryDecided(_)

@@ -23,6 +23,7 @@ mod orders;
 mod parents;
 mod profit;
 mod reconcile;
+mod reload;
 mod roster;
 mod status;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use explain::{Asked, Background, Explanation, Fate, Judged, LimitsInForce, N
 pub use order::{Order, Working};
 pub use parents::Ended;
 pub use profit::Ledger;
+pub use reload::ConfigView;
 pub use status::{OrderLine, ParentLine, Status, VenueLine};
 pub use treasury::{
     CctpRung, DestinationLine, RefusedTransfer, RouteTerms, SourceLine, Sweep, TransferLine, TreasuryPlan, TreasuryView,
@@ -157,6 +159,7 @@ pub struct Desk {
     alerts: status::RecentAlerts,
     treasurer: Option<Box<treasury::Treasurer>>,
     drilling: drill::Drilling,
+    configuration: reload::Configuration,
 }
 
 /// Why a journal cannot be folded into a desk.
@@ -254,6 +257,7 @@ impl Desk {
             alerts: status::RecentAlerts::default(),
             treasurer,
             drilling: drill::Drilling::default(),
+            configuration: reload::Configuration::default(),
         };
         for stamped in journal {
             desk.fold(stamped.at, &stamped.entry)?;
@@ -276,6 +280,7 @@ impl Desk {
         self.guard.set_ready(false);
         self.watch.resume(&self.books);
         let Tenure { epoch, tag, seed, binary, config } = tenure.clone();
+        self.guard.set_config(domain::config_number(&config));
         self.record(now, Entry::Epoch { epoch, tag, seed, binary, config }, out);
         self.record(now, Entry::Limits { id: limits_id, text: limits_text }, out);
         self.open_treasury(now, out);

@@ -7,7 +7,7 @@ use crate::{BootError, Desk, Effect};
 /// Live parents. Each costs a few kilobytes and a look at every book of its market.
 const PARENTS_MAX: usize = 20_000;
 
-fn fault(field: &str, value: impl ToString, expected: impl Into<String>) -> SpecFault {
+pub(crate) fn fault(field: &str, value: impl ToString, expected: impl Into<String>) -> SpecFault {
     SpecFault { field: field.to_owned(), value: value.to_string(), expected: expected.into() }
 }
 
@@ -26,6 +26,8 @@ impl Desk {
             Command::Unfreeze { instrument, reason } => self.unfreeze(now, *instrument, reason, out).map(|()| CommandReply::Done),
             Command::Drill { path, signer } => self.drill_command(now, *path, *signer, out).map(CommandReply::Drilling),
             Command::CloseTransfer { id, reason } => self.close_transfer(now, *id, reason, out).map(|()| CommandReply::Done),
+            Command::Reload(reload) => self.on_reload(now, reload, out).map(|()| CommandReply::Done),
+            Command::Apply { file, reason } => self.apply_held(now, file, reason, out).map(|()| CommandReply::Done),
             Command::AcceptWallet { reason } => self.accept_wallet(now, reason, out).map(|()| CommandReply::Done),
         };
         out.push(Effect::Reply(asker, answer.unwrap_or_else(CommandReply::Refused)));

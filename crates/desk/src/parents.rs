@@ -171,6 +171,7 @@ impl Desk {
             | Entry::Level(_)
             | Entry::Profit(_)
             | Entry::Treasury { .. }
+            | Entry::Reloaded(_)
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
             | Entry::TreasuryDecided(_)

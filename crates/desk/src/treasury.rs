@@ -58,6 +58,8 @@ pub struct TreasuryPlan {
     pub cctp: RouteTerms,
     /// Send back what is above a ceiling; absent: never.
     pub sweep: Option<Sweep>,
+    /// Whether the two targets are the operator's own. Those that are not follow `guard.cover`.
+    pub own_targets: [bool; 2],
     /// Try the ways out and back; absent: never.
     pub drills: Option<DrillPlan>,
 }
@@ -128,7 +130,20 @@ impl TreasuryPlan {
             bridge: RouteTerms { delay: Span::secs(120), cost: Usd::whole(1).times(Ratio::scaled(GAS_COST_CENTS, 2)) },
             cctp: RouteTerms { delay: Span::secs(180), cost: Usd::whole(1).times(Ratio::scaled(GAS_COST_CENTS, 2)) },
             sweep: None,
+            own_targets: [false; 2],
             drills: None,
+        }
+    }
+
+    /// The plan under other margin levels.
+    #[must_use]
+    pub fn under(&self, cover: &Cover) -> TreasuryPlan {
+        let usual = TreasuryPlan::new(self.limits.clone(), self.venue, self.account, cover);
+        let [target, shocked] = self.own_targets;
+        TreasuryPlan {
+            target: if target { self.target } else { usual.target },
+            target_shocked: if shocked { self.target_shocked } else { usual.target_shocked },
+            ..self.clone()
         }
     }
 
@@ -164,6 +179,18 @@ impl TreasuryPlan {
             (Some(_) | None, _) => {}
         }
         faults
+    }
+}
+
+impl Treasurer {
+    /// What keeps the plan from working under other margin levels.
+    pub(crate) fn faults_under(&self, cover: &Cover) -> Vec<SpecFault> {
+        self.plan.under(cover).faults(cover)
+    }
+
+    /// From here on these margin levels apply.
+    pub(crate) fn follow(&mut self, cover: &Cover) {
+        self.plan = self.plan.under(cover);
     }
 }
 

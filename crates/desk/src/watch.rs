@@ -43,6 +43,11 @@ impl Watch {
         self.next
     }
 
+    /// The next look is due at `at`.
+    pub fn look_at(&mut self, at: Stamp) {
+        self.next = Some(at);
+    }
+
     /// What the journal remembers.
     pub fn resume(&mut self, books: &crate::Books) {
         self.profit = books.ledger.resume();

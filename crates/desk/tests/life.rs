@@ -3,6 +3,7 @@
 
 mod drills;
 mod load;
+mod reload;
 mod rig;
 mod treasury;
 

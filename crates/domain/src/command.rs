@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{DrillId, DrillPath, ParentChange, ParentId, ParentSpec, SpecFault, StopLevel, TransferId};
+use crate::{DrillId, DrillPath, ParentChange, ParentId, ParentSpec, Reload, SpecFault, StopLevel, TransferId};
 
 /// What an operator may ask of the desk. Each is answered with a [`CommandReply`] and recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,15 @@ pub enum Command {
     CloseTransfer {
         /// Which.
         id: TransferId,
+        /// In whose words. Must not be empty.
+        reason: String,
+    },
+    /// The configuration file was looked at.
+    Reload(Reload),
+    /// Put in force what a changed configuration file loosens.
+    Apply {
+        /// Hash of the file whose changes are meant, so that nobody applies what he has not seen.
+        file: String,
         /// In whose words. Must not be empty.
         reason: String,
     },

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Arrival, Basis, Child, ClientKey, DrillEvent, DrillId, Epoch, EvmAddress, Fill, FundingPayment, Instrument, InstrumentId,
     Intent, JournalTag, LevelChange, Lost, Lots, Measure, OrderOutcome, ParentChange, ParentId, ParentOutcome, ParentSpec,
-    ProfitMark, Reject, Seed, Stamp, TransferEvent, TransferId, TreasuryDecision, VenueOrderId,
+    ProfitMark, Reject, Reloaded, Seed, Stamp, TransferEvent, TransferId, TreasuryDecision, VenueOrderId,
 };
 
 /// How far the daemon is stopped. Rises at once, falls only by `plimsoll rearm`.
@@ -223,6 +223,8 @@ pub enum Entry {
         /// What.
         event: DrillEvent,
     },
+    /// The configuration file was looked at. Limits that it puts in force follow as [`Entry::Limits`].
+    Reloaded(Reloaded),
     /// Reconciliation with every venue is complete; trading may start (I14).
     Reconciled {
         /// Of which tenure.

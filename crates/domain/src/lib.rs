@@ -19,6 +19,7 @@ mod measure;
 mod money;
 mod order;
 mod parent;
+mod reload;
 mod time;
 mod transfer;
 
@@ -40,6 +41,7 @@ pub use order::{
     ReportedState, SendOutcome, Side, Tif,
 };
 pub use parent::{Arrival, EndPolicy, ParentChange, ParentOutcome, ParentSpec, Placement, Schedule, SpecFault};
+pub use reload::{ChangeClass, ConfigChange, ConfigText, Reload, ReloadOutcome, Reloaded, config_number};
 pub use time::{Span, Stamp};
 pub use transfer::{
     Attempt, AttemptKind, BadHex, BadStep, CctpTerms, ChainLeg, EvmAddress, Inclusion, RawTx, Route, Transfer, TransferEvent,

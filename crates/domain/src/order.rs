@@ -94,6 +94,9 @@ pub struct Intent {
 pub struct Basis {
     /// Which limits were in force: the first 8 bytes of their hash, as a number.
     pub limits: u64,
+    /// Which configuration was in force: the first 8 bytes of its hash, as a number; 0 in journals that do not say it.
+    #[serde(default)]
+    pub config: u64,
     /// Reference price.
     pub reference: Px,
     /// Age of the book, milliseconds.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use domain::{
     ClientKey, Entry, Epoch, Expiry, Fill, Intent, JournalTag, OrderOutcome, ParentChange, ParentId, ParentOutcome, Qty, Stamp,
-    Stamped, StopLevel, TradeId, VenueOrderId,
+    Stamped, StopLevel, TradeId, VenueOrderId, config_number,
 };
 
 use crate::journal::{fail, root};
@@ -177,6 +177,7 @@ struct Auditor {
     reconciled: Option<Epoch>,
     stop: StopLevel,
     limits: Option<u64>,
+    config: u64,
     nonce: (u64, Stamp),
     orders: BTreeMap<ClientKey, Order>,
     by_venue_order: BTreeMap<VenueOrderId, ClientKey>,
@@ -207,6 +208,7 @@ impl Auditor {
             reconciled: None,
             stop: StopLevel::Run,
             limits: None,
+            config: 0,
             nonce: (0, Stamp::default()),
             orders: BTreeMap::new(),
             by_venue_order: BTreeMap::new(),
@@ -249,7 +251,8 @@ impl Auditor {
     }
 
     fn tenure(&mut self, wrote: Epoch, entry: &Entry) {
-        if let Entry::Epoch { epoch, tag, .. } = entry {
+        if let Entry::Epoch { epoch, tag, config, .. } = entry {
+            self.config = config_number(config);
             if *epoch <= self.epoch {
                 self.find("I24", format!("tenure {} follows {}", epoch.0, self.epoch.0));
             }
@@ -284,7 +287,11 @@ impl Auditor {
             }
             Entry::Changed { parent, change, .. } => self.change(parent, &change),
             Entry::Ended { parent, outcome, .. } => self.end(parent, &outcome),
-            Entry::Intent { intent, basis, .. } => self.intent(at, intent, basis.limits),
+            Entry::Intent { intent, basis, .. } => {
+                self.configured(basis.config);
+                self.intent(at, intent, basis.limits);
+            }
+            Entry::Reloaded(reloaded) => self.config = config_number(&reloaded.config),
             Entry::Acked { key, order } => self.ack(key, order),
             Entry::Unknown { key, .. } => self.step(key, "lost", |stage| (stage == Stage::Sent).then_some(Stage::Unknown)),
             Entry::CancelAsked { key } => {
@@ -329,6 +336,13 @@ impl Auditor {
             | Entry::Drill { .. }
             | Entry::Opening { .. }
             | Entry::Stranger { .. } => {}
+        }
+    }
+
+    /// An order names the configuration that it was cleared under; 0 is the word of journals that name none.
+    fn configured(&mut self, config: u64) {
+        if config != 0 && config != self.config {
+            self.find("I29", format!("an order was cleared under configuration {config:016x}, which is not the one in force"));
         }
     }
 

@@ -45,6 +45,7 @@ pub fn intent(n: u64, key: ClientKey) -> Stamped {
     let intent = Intent { key, child, nonce: stamp.wall_ms, expiry: Expiry::AtMs(stamp.wall_ms + 10_000) };
     let basis = Basis {
         limits: 7,
+        config: 0,
         reference: Px(971_235),
         book_age_ms: 12,
         equity: Usd::whole(10_000),

@@ -77,6 +77,7 @@ impl World {
                 | Entry::Level(_)
                 | Entry::Profit(_)
                 | Entry::Treasury { .. }
+                | Entry::Reloaded(_)
                 | Entry::Transfer { .. }
                 | Entry::TransferRefused { .. }
                 | Entry::TreasuryDecided(_)

@@ -29,6 +29,8 @@ pub struct Guard {
     pub(crate) profit: Option<(Stamp, ProfitMark)>,
     /// How profit moved of late (C52).
     pub(crate) velocity: Velocity,
+    /// The configuration in force, for the record.
+    config: u64,
 }
 
 /// Halving this often reaches one lot from any size.
@@ -39,7 +41,7 @@ impl Guard {
     #[must_use]
     pub fn new(limits: Limits) -> Guard {
         let projection = Projection::new(&limits);
-        Guard { limits, projection, profit: None, velocity: Velocity::default() }
+        Guard { limits, projection, profit: None, velocity: Velocity::default(), config: 0 }
     }
 
     /// The limits in force.
@@ -54,6 +56,11 @@ impl Guard {
     pub fn set_limits(&mut self, limits: Limits) {
         self.projection.set_limits(&limits);
         self.limits = limits;
+    }
+
+    /// The configuration in force, as orders' records name it: see [`domain::config_number`].
+    pub fn set_config(&mut self, config: u64) {
+        self.config = config;
     }
 
     // ---- observations
@@ -275,6 +282,7 @@ impl Guard {
         let (equity, maintenance) = projected_cover(&ask);
         let basis = Basis {
             limits: self.limits.id(),
+            config: self.config,
             reference: ask.reference.px().unwrap_or_default(),
             book_age_ms: ask.market.book.map_or(u64::MAX, |b| at.since(b.at).as_millis()),
             equity: ask.venue.account.map_or(Usd::ZERO, |a| a.reported),

@@ -66,6 +66,9 @@ pub fn note(stamped: &Stamped, books: &Books) {
         Entry::WalletAccepted { wallet, nonce, reason, .. } => {
             warn!(%wallet, nonce, "what was done with the wallet beside us is accepted: {reason}");
         }
+        Entry::Reloaded(reloaded) => {
+            info!(outcome = reloaded.outcome.word(), config = reloaded.config, keys = reloaded.changes.len(), "configuration")
+        }
         Entry::Limits { .. }
         | Entry::Instrument(_)
         | Entry::Acked { .. }

@@ -98,6 +98,7 @@ impl Appender {
         let intent = Intent { key, child, nonce, expiry: Expiry::AtMs(nonce + 10_000) };
         let basis = Basis {
             limits: 7,
+            config: 0,
             reference: Px(618_000),
             book_age_ms: 12,
             equity: Usd::whole(100_000),

@@ -247,6 +247,7 @@ impl ReportBuilder {
             | Entry::Level(_)
             | Entry::Profit(_)
             | Entry::Treasury { .. }
+            | Entry::Reloaded(_)
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
             | Entry::TreasuryDecided(_)

@@ -75,6 +75,7 @@ fn intent(no: u32, tif: Tif, mid_x2: i64) -> Entry {
     };
     let basis = Basis {
         limits: 0,
+        config: 0,
         reference: Px(1_000),
         book_age_ms: 0,
         equity: Usd::ZERO,

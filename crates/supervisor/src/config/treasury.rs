@@ -239,6 +239,7 @@ impl TreasuryPart {
         let terms = |route: RoutePart| RouteTerms { delay: route.delay, cost: route.cost };
         let usual = TreasuryPlan::new(self.limits.clone(), Venue::Hyperliquid, account, cover);
         TreasuryPlan {
+            own_targets: [self.target.is_some(), self.target_shocked.is_some()],
             target: self.target.unwrap_or(usual.target),
             target_shocked: self.target_shocked.unwrap_or(usual.target_shocked),
             spot_floor: (self.spot && may_sign).then_some(self.spot_reserve),

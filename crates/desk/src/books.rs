@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::{
     ChildNo, ClientKey, Entry, Epoch, Fill, Instrument, InstrumentId, JournalTag, Lots, MarginLevel, Measure, OrderOutcome,
-    ParentId, Seed, Stamp, StopLevel, TradeId, TransferEvent, Venue, VenueOrderId,
+    ParentId, Seed, Stamp, Stops, TradeId, TransferEvent, Venue, VenueOrderId,
 };
 use serde::Serialize;
 
@@ -43,10 +43,8 @@ pub struct Books {
     pub opened_ms: BTreeMap<InstrumentId, u64>,
     /// Newest booked fill per venue, UTC milliseconds.
     pub cursor_ms: BTreeMap<Venue, u64>,
-    /// Stop level.
-    pub stop: StopLevel,
-    /// Why it is not `run`.
-    pub stop_cause: String,
+    /// What is stopped, and why.
+    pub stops: Stops,
     /// Frozen markets and why.
     pub frozen: BTreeMap<InstrumentId, String>,
     /// The highest nonce ever put into an intent.
@@ -146,16 +144,10 @@ impl Books {
                     self.fundings.pop_first();
                 }
             }
-            Entry::Latch { level, cause } => {
-                if *level > self.stop {
-                    self.stop = *level;
-                    self.stop_cause.clone_from(cause);
-                }
+            Entry::Latch(stop) => {
+                self.stops.raise(stop);
             }
-            Entry::Rearm { .. } => {
-                self.stop = StopLevel::Run;
-                self.stop_cause.clear();
-            }
+            Entry::Rearm { scope, .. } => self.stops.clear(*scope),
             Entry::Frozen { instrument, why } => {
                 self.frozen.insert(*instrument, why.clone());
             }

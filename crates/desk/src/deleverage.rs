@@ -94,7 +94,8 @@ impl Desk {
                 continue;
             }
             // what is known too badly is not acted on; what runs goes on, and nothing can grow meanwhile
-            let may_plan = line.doubt.is_none() && self.is_ready() && self.books.stop < StopLevel::Block && !self.draining;
+            let may_plan =
+                line.doubt.is_none() && self.is_ready() && self.books.stops.level() < StopLevel::Block && !self.draining;
             if level >= MarginLevel::Reduce && may_plan {
                 self.cancel_growing(now, line.venue, out);
                 if level >= MarginLevel::Kill || !self.help_is_near(now, line) {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use domain::{
     Arrival, Basis, Child, ChildNo, ClientKey, Entry, InstrumentId, Intent, LevelChange, Measure, ParentId, ParentSpec,
-    ProfitMark, Stamp, Stamped, StopLevel, Venue, VenueOrderId,
+    ProfitMark, Stamp, Stamped, Stop, Stops, Venue, VenueOrderId,
 };
 use serde::Serialize;
 
@@ -112,8 +112,8 @@ pub struct LimitsInForce {
 pub struct Background {
     /// Limits in force.
     pub limits: Option<LimitsInForce>,
-    /// Stop level and why.
-    pub stop: (StopLevel, String),
+    /// The highest stop that covered it.
+    pub stop: Option<Stop>,
     /// Why the market was frozen, if it was.
     pub frozen: Option<String>,
     /// The newest statistics of its market that were recorded before.
@@ -166,7 +166,7 @@ pub struct NotExplained {
 #[derive(Default)]
 struct Reading {
     limits: Option<LimitsInForce>,
-    stop: (StopLevel, String),
+    stops: Stops,
     frozen: BTreeMap<InstrumentId, String>,
     measures: BTreeMap<InstrumentId, Measure>,
     levels: BTreeMap<Venue, LevelChange>,
@@ -177,8 +177,10 @@ impl Reading {
     fn fold(&mut self, entry: &Entry) {
         match entry {
             Entry::Limits { id, text } => self.limits = Some(LimitsInForce { id: *id, text: text.clone() }),
-            Entry::Latch { level, cause } if *level > self.stop.0 => self.stop = (*level, cause.clone()),
-            Entry::Rearm { .. } => self.stop = (StopLevel::Run, String::new()),
+            Entry::Latch(stop) => {
+                self.stops.raise(stop);
+            }
+            Entry::Rearm { scope, .. } => self.stops.clear(*scope),
             Entry::Frozen { instrument, why } => {
                 self.frozen.insert(*instrument, why.clone());
             }
@@ -205,7 +207,6 @@ impl Reading {
             | Entry::Fill(_)
             | Entry::Funding(_)
             | Entry::Done { .. }
-            | Entry::Latch { .. }
             | Entry::Opening { .. }
             | Entry::Stranger { .. }
             | Entry::Treasury { .. }
@@ -219,10 +220,10 @@ impl Reading {
         }
     }
 
-    fn background(&self, instrument: InstrumentId) -> Background {
+    fn background(&self, parent: ParentId, instrument: InstrumentId) -> Background {
         Background {
             limits: self.limits.clone(),
-            stop: self.stop.clone(),
+            stop: self.stops.parent(parent, instrument).cloned(),
             frozen: self.frozen.get(&instrument).cloned(),
             measure: self.measures.get(&instrument).copied(),
             level: self.levels.get(&instrument.venue()).cloned(),
@@ -247,7 +248,7 @@ fn fate_of(entry: &Entry, by_order: &BTreeMap<VenueOrderId, ClientKey>) -> Optio
         | Entry::Intent { .. }
         | Entry::Refused { .. }
         | Entry::Funding(_)
-        | Entry::Latch { .. }
+        | Entry::Latch(_)
         | Entry::Rearm { .. }
         | Entry::Frozen { .. }
         | Entry::Unfrozen { .. }
@@ -320,7 +321,7 @@ pub fn explain(journal: &[Stamped], asked: &Asked) -> Result<Explanation, NotExp
                 Verdict::Refused { child, .. } => child.instrument,
             };
             if verdicts.len() < TOLD_MAX {
-                verdicts.push(Judged { at: *at, verdict, background: reading.background(instrument) });
+                verdicts.push(Judged { at: *at, verdict, background: reading.background(parent, instrument) });
             } else {
                 cut = true;
             }

@@ -94,8 +94,8 @@ impl Desk {
         if self.draining {
             return Some("the daemon is stopping".to_owned());
         }
-        if self.books.stop >= StopLevel::Block {
-            return Some(format!("stopped: {}", self.books.stop_cause));
+        if let Some(stop) = self.books.stops.market(instrument).filter(|stop| stop.level >= StopLevel::Block) {
+            return Some(format!("stopped: {}", stop.cause));
         }
         if !self.is_ready() {
             return Some("reading the venue".to_owned());

@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::{
-    AccountView, Book, Entry, Epoch, Fact, Instrument, InstrumentId, JournalTag, ParentId, Px, Seed, Span, Stamp, Stamped,
+    AccountView, Book, Entry, Epoch, Fact, Instrument, InstrumentId, JournalTag, ParentId, Px, Seed, Span, Stamp, Stamped, Stop,
     StopLevel, StreamHealth, StreamKind, Venue, VenueOrderId,
 };
 use margin_guard::{Guard, Limits};
@@ -284,7 +284,7 @@ impl Desk {
         self.record(now, Entry::Epoch { epoch, tag, seed, binary, config }, out);
         self.record(now, Entry::Limits { id: limits_id, text: limits_text }, out);
         self.open_treasury(now, out);
-        self.guard.set_stop(self.books.stop);
+        self.guard.set_stops(self.books.stops.clone());
         for (venue, level) in &self.books.levels {
             self.guard.restore_level(*venue, *level);
         }
@@ -309,7 +309,7 @@ impl Desk {
             state.pull_due = Some(now);
             state.fills_read_ms = self.books.cursor_ms.get(&state.venue).copied().unwrap_or(self.books.begun_ms);
         }
-        if self.books.stop >= StopLevel::Cancel {
+        if self.books.stops.level() >= StopLevel::Cancel {
             // the tenure that was told to may have died of it (L4)
             self.cancel_everything(now, out);
         }
@@ -527,14 +527,15 @@ impl Desk {
         self.holds_due = true;
     }
 
-    fn raise(&mut self, now: Stamp, level: StopLevel, cause: &str, out: &mut Vec<Effect>) {
-        if level > self.books.stop {
-            self.record(now, Entry::Latch { level, cause: cause.to_owned() }, out);
-            self.guard.set_stop(self.books.stop);
-            self.alert(Severity::Act, "stopped", format!("level {level:?}: {cause}"), out);
+    fn raise(&mut self, now: Stamp, stop: &Stop, out: &mut Vec<Effect>) {
+        let before = self.books.stops.of(stop.scope).map_or(StopLevel::Run, |s| s.level);
+        if stop.level > before {
+            self.record(now, Entry::Latch(stop.clone()), out);
+            self.guard.set_stops(self.books.stops.clone());
+            self.alert(Severity::Act, "stopped", format!("level {} ({}): {}", stop.level, stop.scope, stop.cause), out);
             self.holds_due = true;
         }
-        if self.books.stop >= StopLevel::Cancel {
+        if self.books.stops.level() >= StopLevel::Cancel {
             self.cancel_everything(now, out);
         }
     }

@@ -18,8 +18,8 @@ impl Desk {
             Command::Change(id, change) => {
                 self.change_parent(now, *id, change, "operator", out).map(|()| self.touched(*id)).map(|()| CommandReply::Done)
             }
-            Command::Kill { level, cause } => {
-                self.raise(now, *level, cause, out);
+            Command::Kill(stop) => {
+                self.raise(now, stop, out);
                 Ok(CommandReply::Done)
             }
             Command::Rearm { reason } => self.rearm(now, reason, out).map(|()| CommandReply::Done),
@@ -44,8 +44,8 @@ impl Desk {
                 "a note that begins otherwise: so begin those of the desk's own reductions",
             )]);
         }
-        if self.draining || self.books.stop >= StopLevel::Block {
-            let why = if self.draining { "the daemon is stopping" } else { &self.books.stop_cause };
+        if self.draining || self.books.stops.level() >= StopLevel::Block {
+            let why = if self.draining { "the daemon is stopping" } else { self.books.stops.cause() };
             return Err(vec![fault("parent", "new", format!("a daemon that trades; this one is stopped: {why}"))]);
         }
         if !self.is_ready() {
@@ -107,8 +107,8 @@ impl Desk {
         if unknown > 0 {
             return Err(vec![fault("rearm", "", format!("no unresolved orders; {unknown} await the venue's word"))]);
         }
-        self.record(now, Entry::Rearm { reason: reason.to_owned() }, out);
-        self.guard.set_stop(StopLevel::Run);
+        self.record(now, Entry::Rearm { reason: reason.to_owned(), scope: None, by: Vec::new() }, out);
+        self.guard.set_stops(self.books.stops.clone());
         self.holds_due = true;
         Ok(())
     }

@@ -110,7 +110,7 @@ impl Desk {
             // the cancel overtook the order and found nothing
             self.doubt(now, key, PATIENCE);
             self.doubts.cancel_at(key, Some(now));
-        } else if before.is_unanswered() && (self.draining || self.books.stop >= StopLevel::Cancel) {
+        } else if before.is_unanswered() && (self.draining || self.books.stops.level() >= StopLevel::Cancel) {
             // it landed after everything was cancelled
             self.cancel_order(now, key, out);
         } else {

@@ -161,7 +161,7 @@ impl Desk {
             Entry::Epoch { .. }
             | Entry::Limits { .. }
             | Entry::Funding(_)
-            | Entry::Latch { .. }
+            | Entry::Latch(_)
             | Entry::Rearm { .. }
             | Entry::Frozen { .. }
             | Entry::Unfrozen { .. }

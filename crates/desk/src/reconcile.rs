@@ -2,8 +2,8 @@
 //! time (I15): every repair is an entry with a key of its own, and a repeated key is not recorded.
 
 use domain::{
-    Entry, InstrumentId, Lots, OrderReport, ReportedState, Span, Stamp, StopLevel, StreamHealth, Venue, VenueOrderId,
-    VenueSnapshot,
+    Entry, InstrumentId, Lots, OrderReport, ReportedState, Span, Stamp, Stop, StopLevel, StreamHealth, Trigger, Venue,
+    VenueOrderId, VenueSnapshot,
 };
 
 use crate::order::Working;
@@ -261,7 +261,8 @@ impl Desk {
         let Some(at) = state.filter(|_| settled) else { return };
         if let Err(drift) = self.guard.verify() {
             // I28: its running totals are not what its own orders and positions add up to
-            self.raise(now, StopLevel::Block, &format!("the guard's totals do not add up: {drift}"), out);
+            let cause = format!("the guard's totals do not add up: {drift}");
+            self.raise(now, &Stop::all(StopLevel::Block, Trigger::Reconcile, cause), out);
         }
         if let Some(state) = self.venues.get_mut(at) {
             state.trusted = true;

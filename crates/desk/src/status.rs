@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use domain::{ClientKey, Epoch, InstrumentId, Lots, ParentSpec, Px, Qty, Stamp, StopLevel, StreamHealth, Usd, Venue};
+use domain::{ClientKey, Epoch, InstrumentId, Lots, ParentSpec, Px, Qty, Stamp, StopLevel, Stops, StreamHealth, Usd, Venue};
 use execution::Progress;
 use margin_guard::GuardStatus;
 use serde::Serialize;
@@ -82,6 +82,8 @@ pub struct Status {
     pub stop: StopLevel,
     /// Why it is not `run`.
     pub stop_cause: String,
+    /// All that is stopped, scope by scope.
+    pub stops: Stops,
     /// Whether orders can be cleared.
     pub ready: bool,
     /// Venues.
@@ -128,8 +130,9 @@ impl Desk {
         Status {
             at: now,
             epoch: self.books.epoch,
-            stop: self.books.stop,
-            stop_cause: self.books.stop_cause.clone(),
+            stop: self.books.stops.level(),
+            stop_cause: self.books.stops.cause().to_owned(),
+            stops: self.books.stops.clone(),
             ready: self.is_ready(),
             venues: self.venues.iter().map(venue).collect(),
             positions: self.books.positions.iter().map(|(id, lots)| (*id, *lots)).collect(),

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    Entry, InstrumentId, LevelChange, MarginLevel, ParentChange, ParentId, ProfitMark, Px, Ratio, Span, Stamp, StopLevel, Usd,
+    Entry, InstrumentId, LevelChange, MarginLevel, ParentChange, ParentId, ProfitMark, Px, Ratio, Span, Stamp, Stop, StopLevel,
+    Trigger, Usd,
 };
 use margin_guard::Repeating;
 
@@ -101,11 +102,12 @@ impl Desk {
         for change in &found.levels {
             self.change_level(now, change, out);
         }
-        if let Some((level, cause)) = found.stop() {
+        if let Some(stop) = found.stop() {
             // while something is held, what shrinks it must pass: blocked, a falling market could only be watched (F87). Once flat
             // a loss can come from trading alone, and then everything stops (C52)
             let held = self.books.positions.values().any(|lots| lots.0 != 0);
-            self.stop_growth(now, if held { StopLevel::ReduceOnly } else { level }, &cause, out);
+            let level = if held { StopLevel::ReduceOnly } else { stop.level };
+            self.stop_growth(now, &Stop { level, ..stop }, out);
         }
         self.watch.repeating.retain(|id| found.repeating.iter().any(|r| r.parent == *id));
         for Repeating { parent, why } in &found.repeating {
@@ -136,16 +138,19 @@ impl Desk {
         let text = format!("{}: margin level {}, was {}: {}", change.venue, change.to, change.from, change.why);
         self.alert(severity, "margin", text, out);
         if change.to >= MarginLevel::Kill {
-            self.stop_growth(now, StopLevel::ReduceOnly, &format!("margin level {}: {}", change.to, change.why), out);
+            let cause = format!("margin level {}: {}", change.to, change.why);
+            let stop =
+                Stop::all(StopLevel::ReduceOnly, Trigger::Guard, cause).with("venue", change.venue).with("level", change.to);
+            self.stop_growth(now, &stop, out);
         }
     }
 
-    /// Latches `level`, and takes back what rests and could still make a position larger.
-    fn stop_growth(&mut self, now: Stamp, level: StopLevel, cause: &str, out: &mut Vec<Effect>) {
-        if level <= self.books.stop {
+    /// Latches `stop`, and takes back what rests and could still make a position larger.
+    fn stop_growth(&mut self, now: Stamp, stop: &Stop, out: &mut Vec<Effect>) {
+        if stop.level <= self.books.stops.level() {
             return;
         }
-        self.raise(now, level, cause, out);
+        self.raise(now, stop, out);
         for venue in self.config.venues.clone() {
             self.cancel_growing(now, venue, out);
         }

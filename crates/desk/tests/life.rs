@@ -9,13 +9,13 @@ mod treasury;
 
 use domain::{
     Command, CommandReply, EndPolicy, Entry, Fact, Lost, Lots, OrderOutcome, ParentChange, ParentSpec, Qty, Reject, RejectKind,
-    ReportedState, SendOutcome, Side, Span, StopLevel, StreamHealth, StreamKind,
+    ReportedState, SendOutcome, Side, Span, Stop, StopLevel, StreamHealth, StreamKind, Trigger,
 };
 use plimsoll_desk::Working;
 use rig::{Rig, VENUE, passive};
 
 fn kill() -> Command {
-    Command::Kill { level: StopLevel::Cancel, cause: "test".into() }
+    Command::Kill(Stop::all(StopLevel::Cancel, Trigger::Operator, "test"))
 }
 
 fn lost() -> SendOutcome {
@@ -248,7 +248,7 @@ fn a_kill_that_the_daemon_died_of_is_carried_out_by_the_next() {
     rig.command(kill());
     let (alls, cancels) = (rig.cancel_alls, rig.cancels.len());
     rig.crash();
-    assert_eq!(rig.desk.books().stop, StopLevel::Cancel);
+    assert_eq!(rig.desk.books().stops.level(), StopLevel::Cancel);
     assert_eq!(rig.cancel_alls, alls + 1);
     assert!(rig.cancels.len() > cancels);
 }

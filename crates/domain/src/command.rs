@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{DrillId, DrillPath, ParentChange, ParentId, ParentSpec, Reload, SpecFault, StopLevel, TransferId};
+use crate::{DrillId, DrillPath, ParentChange, ParentId, ParentSpec, Reload, SpecFault, Stop, TransferId};
 
 /// What an operator may ask of the desk. Each is answered with a [`CommandReply`] and recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,13 +10,8 @@ pub enum Command {
     Submit(Box<ParentSpec>),
     /// Change a parent.
     Change(ParentId, ParentChange),
-    /// Raise the stop level.
-    Kill {
-        /// To what.
-        level: StopLevel,
-        /// In whose words.
-        cause: String,
-    },
+    /// Stop something, or stop it further.
+    Kill(Stop),
     /// Clear the latch.
     Rearm {
         /// In whose words. Must not be empty.

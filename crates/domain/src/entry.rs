@@ -5,23 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Arrival, Basis, Child, ClientKey, DrillEvent, DrillId, Epoch, EvmAddress, Fill, FundingPayment, Instrument, InstrumentId,
     Intent, JournalTag, LevelChange, Lost, Lots, Measure, OrderOutcome, ParentChange, ParentId, ParentOutcome, ParentSpec,
-    ProfitMark, Reject, Reloaded, Seed, Stamp, TransferEvent, TransferId, TreasuryDecision, VenueOrderId,
+    ProfitMark, Reject, Reloaded, Seed, Stamp, Stop, StopScope, TransferEvent, TransferId, TreasuryDecision, VenueOrderId,
 };
-
-/// How far the daemon is stopped. Rises at once, falls only by `plimsoll rearm`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopLevel {
-    /// Everything may run.
-    #[default]
-    Run,
-    /// Positions may only shrink.
-    ReduceOnly,
-    /// No new orders.
-    Block,
-    /// No new orders, and every open order is cancelled.
-    Cancel,
-}
 
 /// One journal record: what happened that changes state, or what was decided and on which numbers.
 /// Market data is not recorded. Folding all entries gives the state (I25).
@@ -127,17 +112,18 @@ pub enum Entry {
         /// The venue's words, if it refused.
         reject: Option<Reject>,
     },
-    /// The stop level rose.
-    Latch {
-        /// To what.
-        level: StopLevel,
-        /// Why.
-        cause: String,
-    },
+    /// Something was stopped, or stopped further.
+    Latch(Stop),
     /// The operator cleared the latch.
     Rearm {
         /// In whose words.
         reason: String,
+        /// Of what; absent: all that was stopped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<StopScope>,
+        /// The operators who approved it, by name, if any are configured.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        by: Vec<String>,
     },
     /// A market was frozen: derived and venue position differ, or an order is there that we cannot explain.
     Frozen {

@@ -20,6 +20,7 @@ mod money;
 mod order;
 mod parent;
 mod reload;
+mod stop;
 mod time;
 mod transfer;
 
@@ -27,7 +28,7 @@ pub use chance::{Prng, Seed};
 pub use collateral::{Cascade, DepositSeen, IdleBalance, IdlePlace, TreasuryAction, TreasuryDecision, UsdcRoad, UsdcRoads};
 pub use command::{Command, CommandReply};
 pub use drill::{BadPath, DrillCause, DrillEvent, DrillId, DrillOutcome, DrillPath, DrillReceipt, Hop, HopReceipt};
-pub use entry::{Entry, Receipt, Stamped, StopLevel, WriteAhead};
+pub use entry::{Entry, Receipt, Stamped, WriteAhead};
 pub use fact::{AccountView, Fact, PositionView, StreamHealth, StreamKind, VenueSnapshot};
 pub use ids::{ChildNo, ClientKey, Epoch, InstrumentId, JournalTag, ParentId, TradeId, Venue, VenueOrderId};
 pub use instrument::{Instrument, MarketStatus, PriceRule};
@@ -42,6 +43,7 @@ pub use order::{
 };
 pub use parent::{Arrival, EndPolicy, ParentChange, ParentOutcome, ParentSpec, Placement, Schedule, SpecFault};
 pub use reload::{ChangeClass, ConfigChange, ConfigText, Reload, ReloadOutcome, Reloaded, config_number};
+pub use stop::{BadLevel, BadScope, Stop, StopLevel, StopScope, Stops, Trigger};
 pub use time::{Span, Stamp};
 pub use transfer::{
     Attempt, AttemptKind, BadHex, BadStep, CctpTerms, ChainLeg, EvmAddress, Inclusion, RawTx, Route, Transfer, TransferEvent,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use domain::{
     ClientKey, Entry, Epoch, Expiry, Fill, Intent, JournalTag, OrderOutcome, ParentChange, ParentId, ParentOutcome, Qty, Stamp,
-    Stamped, StopLevel, TradeId, VenueOrderId, config_number,
+    Stamped, Stop, StopLevel, Stops, TradeId, VenueOrderId, config_number,
 };
 
 use crate::journal::{fail, root};
@@ -175,7 +175,7 @@ struct Auditor {
     epoch: Epoch,
     last: Stamp,
     reconciled: Option<Epoch>,
-    stop: StopLevel,
+    stops: Stops,
     limits: Option<u64>,
     config: u64,
     nonce: (u64, Stamp),
@@ -206,7 +206,7 @@ impl Auditor {
             epoch: Epoch(0),
             last: Stamp::default(),
             reconciled: None,
-            stop: StopLevel::Run,
+            stops: Stops::default(),
             limits: None,
             config: 0,
             nonce: (0, Stamp::default()),
@@ -263,7 +263,7 @@ impl Auditor {
             self.report.epochs += 1;
         }
         // the writer itself records the latch when the disk is full, be it before a tenure has opened
-        if wrote != self.epoch && !matches!(entry, Entry::Latch { .. }) {
+        if wrote != self.epoch && !matches!(entry, Entry::Latch(_)) {
             self.find("I24", format!("tenure {} wrote it, but the one that was opened last is {}", wrote.0, self.epoch.0));
         }
     }
@@ -301,17 +301,19 @@ impl Auditor {
             Entry::Done { key, outcome, .. } => {
                 self.step(key, "over", |stage| (!matches!(stage, Stage::Done(_))).then_some(Stage::Done(outcome)));
             }
-            Entry::Latch { level, .. } => {
-                if level < self.stop {
-                    self.find("I20", format!("the stop level fell from {:?} to {level:?} without a rearm", self.stop));
+            Entry::Latch(stop) => {
+                let before = self.stops.of(stop.scope).map_or(StopLevel::Run, |s| s.level);
+                if stop.level < before {
+                    let Stop { scope, level, .. } = stop;
+                    self.find("I20", format!("the stop level of {scope} fell from {before} to {level} without a rearm"));
                 }
-                self.stop = self.stop.max(level);
+                self.stops.raise(&stop);
             }
-            Entry::Rearm { reason } => {
+            Entry::Rearm { reason, scope, .. } => {
                 if reason.trim().is_empty() {
                     self.find("I23", "a rearm without a reason".to_owned());
                 }
-                self.stop = StopLevel::Run;
+                self.stops.clear(scope);
             }
             Entry::Reconciled { epoch, .. } => {
                 if epoch != self.epoch {
@@ -352,8 +354,14 @@ impl Auditor {
         if self.reconciled != Some(self.epoch) {
             self.find("I14", format!("{key} before tenure {} had reconciled", self.epoch.0));
         }
-        if self.stop >= StopLevel::Block {
-            self.find("I20", format!("{key} while the stop level is {:?}", self.stop));
+        let level = self.stops.parent(child.parent, child.instrument).map_or(StopLevel::Run, |s| s.level);
+        let allowed = match level {
+            StopLevel::Run | StopLevel::ReduceOnly => true,
+            StopLevel::Flatten => child.reduce_only,
+            StopLevel::Block | StopLevel::Cancel | StopLevel::Sever => false,
+        };
+        if !allowed {
+            self.find("I20", format!("{key} while the stop level is {level}"));
         }
         if self.limits != Some(limits) {
             self.find("I29", format!("{key} was cleared on limits {limits}, which are not those in force"));

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
-use domain::{Entry, Epoch, JournalTag, Receipt, Stamp, Stamped, StopLevel, WriteAhead};
+use domain::{Entry, Epoch, JournalTag, Receipt, Stamp, Stamped, Stop, StopLevel, Stops, Trigger, WriteAhead};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::disk::{self, Ballast, Lock, NoLock};
 use crate::head::{self, Witness};
-use crate::latch::{self, LatchState, latch_clear, latch_read, latch_set};
+use crate::latch::{self, latch_clear, latch_read, latch_set};
 use crate::record::{Hash, Head, Record};
 use crate::store::{self, Meta, SCHEMA, Sqlite, Store, StoreError, cursors, owner, unsafe_version};
 use crate::writer::{Draft, QUEUE_MAX, Request, Shared, Writer};
@@ -59,7 +59,7 @@ pub struct Opened {
     /// Whether the journal was created by this call.
     pub fresh: bool,
     /// The higher of what the records and the sentinel say.
-    pub latch: LatchState,
+    pub latch: Stops,
     /// High-water marks by name.
     pub cursors: BTreeMap<String, u64>,
 }
@@ -178,7 +178,10 @@ impl Journal {
         })?;
         let outcome = Boot { dir, identity, options }.run(lock);
         if let Err(OpenError::Damaged { damage, .. }) = &outcome
-            && let Err(e) = latch_set(dir, StopLevel::Cancel, &format!("the journal is damaged: {}", damage.what))
+            && let Err(e) = latch_set(
+                dir,
+                &Stop::all(StopLevel::Cancel, Trigger::Journal, format!("the journal is damaged: {}", damage.what)),
+            )
         {
             tracing::error!(error = %e, "the latch could not be written");
         }
@@ -317,7 +320,7 @@ struct Content {
     snapshot: Option<Snapshot>,
     entries: Vec<Stamped>,
     last: Stamp,
-    latch: LatchState,
+    latch: Stops,
 }
 
 impl Boot<'_> {
@@ -367,7 +370,7 @@ impl Boot<'_> {
         let meta = Meta { identity: self.identity.clone(), tag: JournalTag(u32::from_be_bytes([a, b, c, d])) };
         let text = serde_json::to_string(&meta).map_err(|e| self.io("cannot describe", store::NAME)(io::Error::other(e)))?;
         if !self.dir.join(latch::NAME).exists() {
-            latch_clear(self.dir).map_err(self.io("cannot write", latch::NAME))?;
+            latch_clear(self.dir, None).map_err(self.io("cannot write", latch::NAME))?;
         }
         Witness::start(self.dir, Head { seq: 0, hash: root(&text) }).map_err(self.io("cannot write", head::NAME))?;
         let mut store = Sqlite::open(self.dir).map_err(|e| self.fail(e))?;
@@ -404,7 +407,7 @@ impl Boot<'_> {
             snapshot,
             entries: Vec::new(),
             last: Stamp::default(),
-            latch: LatchState::clear(),
+            latch: Stops::default(),
         };
         let mut fault = None;
         let scanned = store.scan(root, |record, entry| {
@@ -444,9 +447,11 @@ impl Boot<'_> {
         // to the database anew, so that nothing stands on pages which the kernel believes to be clean.
         store.checkpoint(true).map_err(|e| self.fail(e))?;
         let witness = Witness::start(self.dir, head).map_err(self.io("cannot write", head::NAME))?;
-        let sentinel = latch_read(self.dir);
-        if recorded.level > sentinel.level {
-            latch_set(self.dir, recorded.level, &recorded.cause).map_err(self.io("cannot write", latch::NAME))?;
+        let mut latch = latch_read(self.dir);
+        for stop in recorded.iter() {
+            if latch.raise(stop) {
+                latch_set(self.dir, stop).map_err(self.io("cannot write", latch::NAME))?;
+            }
         }
         let ballast = Ballast::at(self.dir);
         if let Err(e) = ballast.load(self.options.ballast_bytes) {
@@ -473,7 +478,7 @@ impl Boot<'_> {
             thread: Some(thread),
         };
         let journal = Journal { inner: Arc::new(inner) };
-        let (latch, cursors) = (sentinel.or(recorded), cursors(marks));
+        let cursors = cursors(marks);
         Ok(Opened { journal, entries, first, snapshot, tag, epoch, last, fresh, latch, cursors })
     }
 }
@@ -483,11 +488,10 @@ impl Content {
         if record.epoch > owner(&self.marks) {
             return Err(format!("it is from tenure {}, but the owner is {}", record.epoch.0, owner(&self.marks).0));
         }
-        if let Entry::Latch { level, cause } = &stamped.entry {
-            let raised = LatchState { level: *level, cause: cause.clone() };
-            self.latch = std::mem::take(&mut self.latch).or(raised);
-        } else if let Entry::Rearm { .. } = &stamped.entry {
-            self.latch = LatchState::clear();
+        if let Entry::Latch(stop) = &stamped.entry {
+            self.latch.raise(stop);
+        } else if let Entry::Rearm { scope, .. } = &stamped.entry {
+            self.latch.clear(*scope);
         }
         self.last = self.last.max(stamped.at);
         if self.snapshot.as_ref().is_none_or(|s| record.seq > s.seq) {

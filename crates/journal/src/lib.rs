@@ -35,7 +35,7 @@ pub use disk::{Room, room};
 pub use export::{Export, export};
 pub use identity::Identity;
 pub use journal::{Damage, Journal, OpenError, Opened, Options};
-pub use latch::{LatchState, latch_clear, latch_read, latch_set};
+pub use latch::{latch_clear, latch_read, latch_set};
 pub use record::{Hash, Head, Record};
 pub use snapshot::Snapshot;
 pub use writer::{AppendError, Stats};

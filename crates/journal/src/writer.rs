@@ -8,12 +8,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use domain::{Entry, Epoch, Receipt, Stamp, Stamped, StopLevel};
+use domain::{Entry, Epoch, Receipt, Stamp, Stamped, StopLevel, StopScope, Trigger};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::disk::Ballast;
 use crate::head::Witness;
-use crate::latch::{LatchState, latch_clear, latch_set};
+use crate::latch::{latch_clear, latch_set};
 use crate::record::{Unique, chain};
 use crate::store::{Row, Store, StoreError};
 use crate::{Hash, Head};
@@ -85,8 +85,8 @@ pub(crate) struct Draft {
 #[derive(Debug)]
 enum Effect {
     None,
-    Latch(LatchState),
-    Rearm,
+    Latch(domain::Stop),
+    Rearm(Option<StopScope>),
     /// It speaks for this tenure.
     Tenure(Epoch),
 }
@@ -105,10 +105,10 @@ impl Draft {
         if payload.len() > PAYLOAD_MAX {
             return Err(AppendError::TooLarge(format!("a record of {} bytes; at most {PAYLOAD_MAX}", payload.len()).into()));
         }
-        let effect = if let Entry::Latch { level, cause } = &stamped.entry {
-            Effect::Latch(LatchState { level: *level, cause: cause.clone() })
-        } else if let Entry::Rearm { .. } = &stamped.entry {
-            Effect::Rearm
+        let effect = if let Entry::Latch(stop) = &stamped.entry {
+            Effect::Latch(stop.clone())
+        } else if let Entry::Rearm { scope, .. } = &stamped.entry {
+            Effect::Rearm(*scope)
         } else if let Entry::Epoch { epoch, .. } | Entry::Reconciled { epoch, .. } = &stamped.entry {
             Effect::Tenure(*epoch)
         } else {
@@ -199,7 +199,7 @@ struct Group {
     raises: Vec<(Reply<()>, Place)>,
     records: usize,
     bytes: u64,
-    latch: Option<LatchState>,
+    latch: Vec<Effect>,
     at: Stamp,
 }
 
@@ -363,8 +363,8 @@ impl<S: Store> Writer<S> {
         for draft in drafts {
             group.bytes += draft.payload.len() as u64;
             match &draft.effect {
-                Effect::Latch(state) => group.latch = Some(group.latch.take().unwrap_or_default().or(state.clone())),
-                Effect::Rearm => group.latch = Some(LatchState::clear()),
+                Effect::Latch(stop) => group.latch.push(Effect::Latch(stop.clone())),
+                Effect::Rearm(scope) => group.latch.push(Effect::Rearm(*scope)),
                 Effect::None | Effect::Tenure(_) => {}
             }
         }
@@ -388,12 +388,15 @@ impl<S: Store> Writer<S> {
         self.store.commit()?;
         self.log_bytes += group.bytes + COMMIT_BYTES;
         self.witness.set(self.head).map_err(|e| StoreError::Failed(format!("{}: {e}", crate::head::NAME)))?;
-        match &group.latch {
-            None => Ok(()),
-            Some(state) if state.is_set() => latch_set(&self.dir, state.level, &state.cause),
-            Some(_) => latch_clear(&self.dir),
+        for change in &group.latch {
+            match change {
+                Effect::Latch(stop) => latch_set(&self.dir, stop),
+                Effect::Rearm(scope) => latch_clear(&self.dir, *scope),
+                Effect::None | Effect::Tenure(_) => Ok(()),
+            }
+            .map_err(|e| StoreError::Failed(format!("{}: {e}", crate::latch::NAME)))?;
         }
-        .map_err(|e| StoreError::Failed(format!("{}: {e}", crate::latch::NAME)))
+        Ok(())
     }
 
     fn settle(&mut self, group: Group) {
@@ -429,7 +432,7 @@ impl<S: Store> Writer<S> {
             answer(reply, place, Err(why.clone()));
         }
         let freed = matches!(e, StoreError::Full(_)) && self.ballast.drop();
-        if let Err(e) = latch_set(&self.dir, StopLevel::Cancel, &cause) {
+        if let Err(e) = latch_set(&self.dir, &domain::Stop::all(StopLevel::Cancel, Trigger::Journal, cause.as_str())) {
             tracing::error!(error = %e, "the latch could not be written beside the journal");
         }
         if freed && let Err(e) = self.record_latch(group.at, cause) {
@@ -440,7 +443,7 @@ impl<S: Store> Writer<S> {
     /// A full disk said so before anything was flushed, so this is no retry of a failed flush: it is the one record for which
     /// the ballast was held back.
     fn record_latch(&mut self, at: Stamp, cause: String) -> Result<(), StoreError> {
-        let entry = Stamped { at, entry: Entry::Latch { level: StopLevel::Cancel, cause } };
+        let entry = Stamped { at, entry: Entry::Latch(domain::Stop::all(StopLevel::Cancel, Trigger::Journal, cause)) };
         let drafts = Draft::all(&[entry]).map_err(|e| StoreError::Failed(e.to_string()))?;
         let mut group = Group { at, ..Group::default() };
         match self.put(&mut false, &mut group, &drafts) {

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use domain::{Entry, Seed, Stamped, StopLevel, Venue, WriteAhead};
+use domain::{Entry, Seed, Stamped, Stop, StopLevel, Venue, WriteAhead};
 use plimsoll_journal::audit::audit;
 use plimsoll_journal::{AppendError, Identity, Journal, OpenError, Opened, Options, export, latch_read};
 use testing::{at, note};
@@ -150,10 +150,10 @@ fn a_file_that_may_not_grow_stops_the_journal_for_good_f67_i27() {
     let mut child = start(dir.path(), &["sh", "-c", limit, "sh"]);
     let (last, said) = acknowledged(&mut child, |_| false);
     assert!(last > 10 && has(&said, "failed disk") && has(&said, "after refused"), "{last} {said:?}");
-    assert_eq!(latch_read(dir.path()).level, StopLevel::Cancel);
+    assert_eq!(latch_read(dir.path()).level(), StopLevel::Cancel);
     let opened = open(dir.path(), 0).unwrap();
     assert!(opened.journal.head().seq >= last);
-    assert_eq!(opened.latch.level, StopLevel::Cancel);
+    assert_eq!(opened.latch.level(), StopLevel::Cancel);
 }
 
 #[test]
@@ -177,10 +177,10 @@ fn a_full_disk_leaves_room_for_the_latch_f67() {
     let (last, said) = acknowledged(&mut child, |_| false);
     assert!(last > 10 && has(&said, "failed full") && has(&said, "after refused"), "{last} {said:?}");
     assert!(!kept.join("ballast").exists());
-    assert_eq!(latch_read(&kept).level, StopLevel::Cancel);
+    assert_eq!(latch_read(&kept).level(), StopLevel::Cancel);
     let opened = open(&kept, 0).unwrap();
     let latch = opened.entries.last().map(|s| &s.entry);
-    assert!(matches!(latch, Some(Entry::Latch { level: StopLevel::Cancel, .. })), "{latch:?}");
+    assert!(matches!(latch, Some(Entry::Latch(Stop { level: StopLevel::Cancel, .. }))), "{latch:?}");
     assert!(opened.journal.head().seq > last);
 }
 
@@ -199,7 +199,7 @@ fn a_failed_flush_stops_the_journal_for_good_f66_i27() {
         let opened = open(dir.path(), 0).unwrap();
         assert!(opened.journal.head().seq >= last, "{nth}");
         // with a disk that fails for good the sentinel may be lost; the supervisor exits and alarms in any case
-        assert!(!sticky.is_empty() || opened.latch.level == StopLevel::Cancel, "{nth}: {:?}", opened.latch);
+        assert!(!sticky.is_empty() || opened.latch.level() == StopLevel::Cancel, "{nth}: {:?}", opened.latch);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(opened.journal.append(vec![Stamped { at: at(1), ..note(1, "the next tenure writes again") }])).unwrap();
     }

@@ -110,10 +110,12 @@ impl World {
                 }
                 Entry::Unfrozen { .. } => meet("a market is unfrozen"),
                 Entry::Stranger { key: None, .. } => meet("a stranger's order is counted"),
-                Entry::Latch { level, .. } => meet(match level {
+                Entry::Latch(stop) => meet(match stop.level {
                     StopLevel::Run | StopLevel::ReduceOnly => "stopped at reduce-only",
                     StopLevel::Block => "stopped at block",
                     StopLevel::Cancel => "stopped at cancel",
+                    StopLevel::Flatten => "stopped at flatten",
+                    StopLevel::Sever => "stopped at sever",
                 }),
                 Entry::Rearm { .. } => meet("re-armed"),
                 Entry::Changed { .. } => meet("a parent is changed"),

@@ -67,7 +67,7 @@ impl World {
                 | Entry::CancelAsked { .. }
                 | Entry::Done { .. }
                 | Entry::Funding(_)
-                | Entry::Latch { .. }
+                | Entry::Latch(_)
                 | Entry::Rearm { .. }
                 | Entry::Frozen { .. }
                 | Entry::Unfrozen { .. }

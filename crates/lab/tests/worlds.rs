@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use common::{instrument, market, merged};
 use domain::{
     Command, CommandReply, EndPolicy, Entry, Fact, FundingRate, InstrumentId, ParentChange, ParentId, ParentOutcome, ParentSpec,
-    Placement, Prng, Px, Qty, Ratio, Schedule, Seed, Side, Span, StopLevel, Usd,
+    Placement, Prng, Px, Qty, Ratio, Schedule, Seed, Side, Span, Stop, StopLevel, Trigger, Usd,
 };
 use exchange::{Asset, ExchangeSpec, SyntheticFlow, SyntheticParams};
 use margin_guard::{Limits, RawLimits};
@@ -117,7 +117,7 @@ fn meddle(world: &mut World, chance: &mut Prng) {
     match chance.below(60) {
         0 => {
             let level = pick(chance, &[StopLevel::ReduceOnly, StopLevel::Block, StopLevel::Cancel]);
-            world.command(Command::Kill { level, cause: "the operator is nervous".into() });
+            world.command(Command::Kill(Stop::all(level, Trigger::Operator, "the operator is nervous")));
         }
         1..=5 => {
             world.command(Command::Rearm { reason: "all is well".into() });
@@ -159,7 +159,7 @@ fn unfreeze(world: &mut World) {
 /// After the storm a person clears up.
 fn clear_up(world: &mut World) {
     unfreeze(world);
-    if world.desk().is_some_and(|d| d.books().stop > StopLevel::Run) {
+    if world.desk().is_some_and(|d| d.books().stops.level() > StopLevel::Run) {
         world.command(Command::Rearm { reason: "the storm is over".into() });
     }
     let ids: Vec<ParentId> = world
@@ -195,7 +195,7 @@ fn run(seed: u64, faults: Faults) -> (World, String) {
     }
     if wild && chance.chance(1, 2) {
         // L4, I22: told to cancel in the middle of the storm, and whatever was on its way then, nothing stays open
-        world.command(Command::Kill { level: StopLevel::Cancel, cause: "enough".into() });
+        world.command(Command::Kill(Stop::all(StopLevel::Cancel, Trigger::Operator, "enough")));
         let told = world.desk().is_some();
         world.calm();
         if let Err(e) = world.run(Span::secs(WILD + 45), |_| false) {

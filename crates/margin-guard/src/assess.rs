@@ -1,7 +1,10 @@
 //! The look that the desk asks for about once a second: what only needs working out now and then is worked out here, and what
 //! somebody must act on is reported.
 
-use domain::{ClientKey, InstrumentId, LevelChange, ParentId, ProfitMark, Ratio, RejectKind, Side, Span, Stamp, StopLevel, Usd};
+use domain::{
+    ClientKey, InstrumentId, LevelChange, ParentId, ProfitMark, Ratio, RejectKind, Side, Span, Stamp, Stop, StopLevel, Trigger,
+    Usd,
+};
 use risk::drawdown::{Group, Scope, ScopeVerdict, VelocityBreach, judge, scale_for};
 use risk::sizing::{Depth, Inputs, Room, Sizing, Walk, size};
 use serde::Serialize;
@@ -47,13 +50,16 @@ impl Assessment {
     /// The stop that must be latched, and why: a loss that runs too fast blocks every order (C52), a spent budget of the whole
     /// account lets positions only shrink (C16).
     #[must_use]
-    pub fn stop(&self) -> Option<(StopLevel, String)> {
+    pub fn stop(&self) -> Option<Stop> {
         if let Some(VelocityBreach { limit, loss, allowed }) = &self.velocity {
-            return Some((StopLevel::Block, format!("lost {loss} within {}: {allowed} or more is too fast", limit.within)));
+            let cause = format!("lost {loss} within {}: {allowed} or more is too fast", limit.within);
+            let stop = Stop::all(StopLevel::Block, Trigger::Loss, cause);
+            return Some(stop.with("loss", loss).with("within", limit.within).with("allowed", allowed));
         }
         let account = self.exhausted.iter().find(|verdict| verdict.is_account())?;
         let ScopeVerdict { scope, loss, budget, .. } = account;
-        Some((StopLevel::ReduceOnly, format!("{} has lost {loss}, its budget is {budget}", scope_words(scope))))
+        let cause = format!("{} has lost {loss}, its budget is {budget}", scope_words(scope));
+        Some(Stop::all(StopLevel::ReduceOnly, Trigger::Guard, cause).with("loss", loss).with("budget", budget))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::{
     AccountView, Basis, Book, ClientKey, Instrument, InstrumentId, Intent, Lots, MarginLevel, Marks, Measure, OrderReport,
-    ParentId, ParentSpec, ProfitMark, Px, Qty, Side, Stamp, StopLevel, StreamHealth, StreamKind, Usd, Venue, VenueOrderId,
+    ParentId, ParentSpec, ProfitMark, Px, Qty, Side, Stamp, StopLevel, Stops, StreamHealth, StreamKind, Usd, Venue, VenueOrderId,
 };
 use risk::drawdown::Velocity;
 
@@ -112,9 +112,9 @@ impl Guard {
         self.projection.set_stream(venue, kind, health);
     }
 
-    /// The stop level in force.
-    pub fn set_stop(&mut self, level: StopLevel) {
-        self.projection.stop = level;
+    /// The stops in force.
+    pub fn set_stops(&mut self, stops: Stops) {
+        self.projection.stops = stops;
     }
 
     /// Stops increases in a market. Reductions stay allowed as far as both the books and the venue say there is a position.
@@ -297,9 +297,10 @@ impl Guard {
 
     /// What stops every order, whatever it is.
     fn gate(&self) -> Result<(), Refusal> {
-        match self.projection.stop {
-            StopLevel::Run | StopLevel::ReduceOnly => {}
-            level @ (StopLevel::Block | StopLevel::Cancel) => return Err(Refusal::Stopped { level }),
+        match self.projection.stops.level() {
+            // what still passes at these is the rules' to say
+            StopLevel::Run | StopLevel::ReduceOnly | StopLevel::Flatten => {}
+            level @ (StopLevel::Block | StopLevel::Cancel | StopLevel::Sever) => return Err(Refusal::Stopped { level }),
         }
         if self.projection.ready { Ok(()) } else { Err(Refusal::NotReady) }
     }
@@ -390,7 +391,7 @@ impl Guard {
         let seen = self.projection.venues().filter(|(_, v)| v.account.is_some() || v.open > 0 || v.gross > Money::ZERO);
         GuardStatus {
             at,
-            stop: self.projection.stop,
+            stop: self.projection.stops.level(),
             ready: self.projection.ready,
             limits: self.limits.id(),
             markets,

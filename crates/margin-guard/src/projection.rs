@@ -16,7 +16,7 @@ use crate::money::{Money, unit_of};
 use crate::scenario::{Plan, Shape};
 use domain::{
     AccountView, Book, ClientKey, Instrument, InstrumentId, Intent, Lots, MarginLevel, Marks, Measure, OrderReport, ParentId,
-    ParentSpec, PositionView, Px, Qty, ReportedState, Side, Span, Stamp, StopLevel, StreamHealth, StreamKind, Usd, Venue,
+    ParentSpec, PositionView, Px, Qty, ReportedState, Side, Span, Stamp, Stops, StreamHealth, StreamKind, Usd, Venue,
     VenueOrderId,
 };
 
@@ -159,7 +159,7 @@ pub struct Projection {
     /// Sums of each group, in the order of `Limits::groups`.
     pub(crate) groups: Vec<GroupSums>,
     pub(crate) care: PortfolioCare,
-    pub(crate) stop: StopLevel,
+    pub(crate) stops: Stops,
     pub(crate) ready: bool,
     /// What every account must withstand.
     pub(crate) plan: Plan,
@@ -187,7 +187,7 @@ impl Projection {
             admitted: VecDeque::new(),
             groups: Vec::new(),
             care: PortfolioCare::default(),
-            stop: StopLevel::Run,
+            stops: Stops::default(),
             ready: false,
             plan: Plan::of(limits),
         }

@@ -602,6 +602,8 @@ fn level_words(level: StopLevel) -> &'static str {
         StopLevel::ReduceOnly => "reduce-only: positions may only shrink",
         StopLevel::Block => "block: no new orders",
         StopLevel::Cancel => "cancel: no new orders",
+        StopLevel::Flatten => "flatten: positions are being closed",
+        StopLevel::Sever => "sever: nothing is sent",
     }
 }
 

@@ -9,8 +9,8 @@ mod tests;
 use std::collections::BTreeMap;
 
 use domain::{
-    Attempt, AttemptKind, BadStep, ChainLeg, Entry, Epoch, EvmAddress, Route, Span, Stamp, StopLevel, Transfer, TransferEvent,
-    TransferId, TransferIntent, TransferOutcome, TransferState, Usd, Venue, WalletView, Wei,
+    Attempt, AttemptKind, BadStep, ChainLeg, Entry, Epoch, EvmAddress, Route, Span, Stamp, StopLevel, Stops, Transfer,
+    TransferEvent, TransferId, TransferIntent, TransferOutcome, TransferState, Usd, Venue, WalletView, Wei,
 };
 
 pub use limits::{
@@ -121,7 +121,7 @@ pub struct Treasury {
     wallet: Result<WalletView, String>,
     epoch: Epoch,
     reconciled: bool,
-    stop: StopLevel,
+    stops: Stops,
 }
 
 impl Treasury {
@@ -139,7 +139,7 @@ impl Treasury {
             wallet: Err("it has not been looked at yet".into()),
             epoch: Epoch(0),
             reconciled: false,
-            stop: StopLevel::Run,
+            stops: Stops::default(),
         }
     }
 
@@ -159,10 +159,10 @@ impl Treasury {
             (self.epoch, self.reconciled) = (*epoch, false);
         } else if let Entry::Reconciled { epoch, .. } = entry {
             self.reconciled = *epoch == self.epoch;
-        } else if let Entry::Latch { level, .. } = entry {
-            self.stop = self.stop.max(*level);
-        } else if let Entry::Rearm { .. } = entry {
-            self.stop = StopLevel::Run;
+        } else if let Entry::Latch(stop) = entry {
+            self.stops.raise(stop);
+        } else if let Entry::Rearm { scope, .. } = entry {
+            self.stops.clear(*scope);
         } else if let Entry::Treasury { text, .. } = entry {
             self.list(at, text)?;
         } else if let Entry::WalletAccepted { chain_id, wallet, nonce, .. } = entry {
@@ -385,8 +385,8 @@ impl Treasury {
     }
 
     fn may_move(&self, intent: &TransferIntent) -> Result<(), TransferRefusal> {
-        if self.stop >= StopLevel::Block {
-            return Err(TransferRefusal::Halted(self.stop));
+        if self.stops.level() >= StopLevel::Block {
+            return Err(TransferRefusal::Halted(self.stops.level()));
         }
         if !self.reconciled {
             return Err(TransferRefusal::NotReconciled);
@@ -501,8 +501,8 @@ impl Treasury {
     /// limits, a kill switch, or so much time that its reason is gone.
     fn still(&self, now: Stamp, transfer: &Transfer) -> Result<(), TransferRefusal> {
         let intent = &transfer.intent;
-        if self.stop >= StopLevel::Block {
-            return Err(TransferRefusal::Halted(self.stop));
+        if self.stops.level() >= StopLevel::Block {
+            return Err(TransferRefusal::Halted(self.stops.level()));
         }
         let (age, max) = (now.since(transfer.at), self.limits.credit_timeout);
         if age > max {
@@ -575,8 +575,8 @@ impl Treasury {
     pub fn clear_resumed(&self, now: Stamp, id: TransferId) -> Result<ClearedTransfer, TransferRefusal> {
         let transfer = self.transfers.get(&id).filter(|t| t.working()).ok_or(TransferRefusal::Number(id))?;
         if transfer.intent.route.leg().is_none() {
-            if self.stop >= StopLevel::Block {
-                return Err(TransferRefusal::Halted(self.stop));
+            if self.stops.level() >= StopLevel::Block {
+                return Err(TransferRefusal::Halted(self.stops.level()));
             }
             self.amount(now, &transfer.intent)?;
             self.destination(now, &transfer.intent)?;

@@ -10,7 +10,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use domain::{Command, CommandReply, DrillPath, InstrumentId, ParentChange, ParentId, Side, SpecFault, StopLevel, TransferId};
+use domain::{
+    Command, CommandReply, DrillPath, InstrumentId, ParentChange, ParentId, Side, SpecFault, Stop, StopLevel, StopScope,
+    TransferId, Trigger,
+};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +36,9 @@ const BODY_MAX: usize = 64 * 1024;
 pub struct KillBody {
     /// To what.
     pub level: StopLevel,
+    /// What to stop; absent: everything.
+    #[serde(default)]
+    pub scope: StopScope,
     /// In whose words.
     pub cause: String,
 }
@@ -280,12 +286,15 @@ async fn change(State(requests): State<Requests>, UrlPath(id): UrlPath<u32>, Jso
 
 async fn kill(State(requests): State<Requests>, Extension(gate): Extension<Arc<Gate>>, Json(body): Json<KillBody>) -> Response {
     // at once: the loop may be waiting for the journal
-    if body.level >= StopLevel::Cancel {
+    if body.scope != StopScope::All {
+        // the desk and the guard know what it covers
+    } else if body.level >= StopLevel::Cancel {
         gate.close_and_cancel();
     } else if body.level >= StopLevel::Block {
         gate.close();
     }
-    carry(&requests, Command::Kill { level: body.level, cause: body.cause }).await
+    let KillBody { level, scope, cause } = body;
+    carry(&requests, Command::Kill(Stop { scope, ..Stop::all(level, Trigger::Operator, cause) })).await
 }
 
 async fn rearm(State(requests): State<Requests>, Json(body): Json<ReasonBody>) -> Response {

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use desk::{Desk, DeskConfig, Effect, Tenure, TreasuryPlan};
-use domain::{Command, Entry, EvmAddress, Fact, ParentId, Seed, Stamped, StopLevel, TransferEvent, TransferId, Venue};
+use domain::{
+    Command, Entry, EvmAddress, Fact, ParentId, Seed, Stamped, Stop, StopLevel, TransferEvent, TransferId, Trigger, Venue,
+};
 use execution::tca::ReportBuilder;
 use journal::{Identity, Journal, OpenError, Opened, Options};
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,7 +27,7 @@ use crate::daemon::{self, Answers, Exit, Parts, Request, Signal};
 use crate::gate::Gate;
 use crate::live::{Frame, Live};
 use crate::wall::Wall;
-use crate::{Failure, api, embedded, exit, sweeper, venue};
+use crate::{Failure, api, embedded, exit, sentinel, sweeper, venue};
 
 /// How often the live view is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
@@ -343,15 +345,20 @@ fn boot_desk(
     let mut desk = Desk::boot(desk_config, config.limits.clone(), &tenure, wall.stamp(), &opened.entries, &mut effects)
         .map_err(|e| Failure::new(exit::JOURNAL_UNUSABLE, &e))?;
     let mut facts: Vec<Fact> = started.instruments.iter().map(|i| Fact::Instrument(Arc::new(i.clone()))).collect();
-    if opened.latch.is_set() && desk.books().stop < opened.latch.level {
-        // one of the two stores says stopped, so stopped it is (I21)
-        let cause = format!("latch file: {}", opened.latch.cause);
-        facts.push(Fact::Command(0, Command::Kill { level: opened.latch.level, cause }));
+    for stop in opened.latch.iter() {
+        if desk.books().stops.of(stop.scope).is_none_or(|known| known.level < stop.level) {
+            // one of the two stores says stopped, so stopped it is (I21)
+            let cause = format!("latch file: {}", stop.cause);
+            facts.push(Fact::Command(0, Command::Kill(Stop { trigger: Trigger::Latch, cause, ..stop.clone() })));
+        }
+    }
+    if let Some(stop) = sentinel::read(&config.state_dir) {
+        facts.push(Fact::Command(0, Command::Kill(stop)));
     }
     desk.apply(wall.stamp(), &facts, &mut effects);
-    if desk.books().stop >= StopLevel::Block {
+    if desk.books().stops.level() >= StopLevel::Block {
         gate.close();
-        error!("stopped since before this start ({}): plimsoll rearm --reason … lets it trade again", desk.books().stop_cause);
+        error!("stopped since before this start ({}): plimsoll rearm --reason … lets it trade again", desk.books().stops.cause());
     }
     Ok((desk, effects))
 }
@@ -427,7 +434,7 @@ async fn panicked(e: &tokio::task::JoinError, gate: &Gate, journal_dir: &Path) -
     // the disk may be what is wrong: the cancels are on their way before the latch is written
     gate.close_and_cancel();
     error!("the daemon's loop panicked: {e}");
-    if let Err(e) = journal::latch_set(journal_dir, StopLevel::Cancel, "the daemon's loop panicked") {
+    if let Err(e) = journal::latch_set(journal_dir, &Stop::all(StopLevel::Cancel, Trigger::Panic, "the daemon's loop panicked")) {
         error!("the latch file could not be written: {e}");
     }
     if let Some(sweeper) = gate.sweeper()

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+use domain::{StopLevel, StopScope};
 
 /// Unattended execution for leveraged perpetual futures.
 ///
@@ -104,9 +105,12 @@ pub enum Task {
     },
     /// Stop trading. The level holds over restarts until `rearm`.
     Kill {
-        /// How far.
-        #[arg(long, value_enum, default_value_t = Level::Cancel)]
-        level: Level,
+        /// How far: reduce-only, block, cancel, flatten or sever.
+        #[arg(long, default_value = "cancel")]
+        level: StopLevel,
+        /// What: all, venue:hyperliquid, market:hyperliquid:BTC or parent:P7.
+        #[arg(long, default_value = "all")]
+        scope: StopScope,
         /// Why, for the journal.
         #[arg(long, default_value = "operator")]
         cause: String,
@@ -328,15 +332,4 @@ pub struct SubmitArgs {
     /// Free text, at most 64 characters.
     #[arg(long, default_value = "")]
     pub note: String,
-}
-
-/// Stop levels that an operator may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Level {
-    /// Positions may only shrink.
-    ReduceOnly,
-    /// No new orders.
-    Block,
-    /// No new orders, and everything open is cancelled.
-    Cancel,
 }

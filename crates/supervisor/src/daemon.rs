@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use desk::{Cancel, Desk, DrillView, Effect, Severity};
 use domain::{
-    Command, CommandReply, DrillPath, Entry, Fact, InstrumentId, Reject, RejectKind, SendOutcome, Side, SpecFault, Stamped,
-    StopLevel, TransferId, Venue,
+    Command, CommandReply, DrillPath, Entry, Fact, InstrumentId, Reject, RejectKind, SendOutcome, Side, SpecFault, Stamped, Stop,
+    StopLevel, StopScope, TransferId, Trigger, Venue,
 };
 use journal::Journal;
 use margin_guard::{Cleared, ClearedTransfer, Limits, release_all};
@@ -286,7 +286,7 @@ impl Loop {
                 () = wait_for(drain_until) => return Exit::Late { orders: self.parts.desk.books().live().count() },
             };
             match woke {
-                Woke::Signal(Signal::Cancel) => batch.push(self.kill("signal SIGUSR1")),
+                Woke::Signal(Signal::Cancel) => batch.push(self.kill(Trigger::Signal, "signal SIGUSR1")),
                 Woke::Signal(Signal::Stop) if drain_until.is_none() => {
                     info!("stopping: cancelling what rests; a restart resumes every parent");
                     drain_until = Some(tokio::time::Instant::now() + DRAIN_DEADLINE);
@@ -339,7 +339,7 @@ impl Loop {
     /// Without its connector the daemon is blind or mute: latch, and leave (F56).
     async fn connector_fell(&mut self) -> Exit {
         let mut effects = Vec::new();
-        let kill = self.kill("a task of the venue connector ended");
+        let kill = self.kill(Trigger::Connector, "a task of the venue connector ended");
         self.parts.desk.apply(self.parts.wall.stamp(), &[kill], &mut effects);
         self.carry_out(effects).await;
         Exit::Connector
@@ -364,10 +364,10 @@ impl Loop {
         )
     }
 
-    fn kill(&mut self, cause: &str) -> Fact {
+    fn kill(&mut self, trigger: Trigger, cause: &str) -> Fact {
         self.parts.gate.close_and_cancel();
         self.next_asker += 1;
-        Fact::Command(self.next_asker, Command::Kill { level: StopLevel::Cancel, cause: cause.to_owned() })
+        Fact::Command(self.next_asker, Command::Kill(Stop::all(StopLevel::Cancel, trigger, cause)))
     }
 
     fn sleep_until_wake(&self) -> impl Future<Output = ()> + use<> {
@@ -445,7 +445,8 @@ impl Loop {
                 Effect::Record(stamped) => {
                     words::note(&stamped, self.parts.desk.books());
                     rearmed |= matches!(stamped.entry, Entry::Rearm { .. });
-                    if matches!(stamped.entry, Entry::Latch { level, .. } if level >= StopLevel::Block) {
+                    if matches!(&stamped.entry, Entry::Latch(stop) if stop.level >= StopLevel::Block && stop.scope == StopScope::All)
+                    {
                         // the desk stops for reasons of its own as well; what waits for the journal must not pass either
                         self.parts.gate.close();
                         rearmed = false;
@@ -522,7 +523,7 @@ async fn watch_disk(dir: PathBuf, answers: mpsc::Sender<Fact>) {
             }
             Ok(journal::Room::Critical) => {
                 let cause = "less than 512 MiB free where the journal is".to_owned();
-                answer(&answers, Fact::Command(0, Command::Kill { level: StopLevel::ReduceOnly, cause })).await;
+                answer(&answers, Fact::Command(0, Command::Kill(Stop::all(StopLevel::ReduceOnly, Trigger::Disk, cause)))).await;
             }
             Err(e) => warn!("how much of the disk is free is not known: {e}"),
         }
@@ -552,13 +553,13 @@ async fn write_groups(mut this: WriteHalf) {
             .entries
             .iter()
             .map(|e| &e.entry)
-            .filter(|e| matches!(e, Entry::Latch { .. } | Entry::Rearm { .. }))
+            .filter(|e| matches!(e, Entry::Latch(_) | Entry::Rearm { .. }))
             .cloned()
             .collect();
         // the sentinel first: whichever of the two stores survives, the latch is set
         for entry in &latches {
-            if let Entry::Latch { level, cause } = entry
-                && let Err(e) = journal::latch_set(&this.journal_dir, *level, cause)
+            if let Entry::Latch(stop) = entry
+                && let Err(e) = journal::latch_set(&this.journal_dir, stop)
             {
                 error!("the latch file could not be written: {e}; the journal alone holds the latch");
             }

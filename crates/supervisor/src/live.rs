@@ -186,7 +186,7 @@ pub fn headline(view: &View) -> String {
         (StopLevel::Run, true) => text.push_str(" · trading"),
         (StopLevel::Run, false) => text.push_str(" · reading the venue"),
         (level, _) => {
-            write_to(&mut text, format_args!(" · STOPPED ({}: {})", level_word(level), view.desk.stop_cause));
+            write_to(&mut text, format_args!(" · STOPPED ({}: {})", level, view.desk.stop_cause));
         }
     }
     for venue in &view.desk.venues {
@@ -229,17 +229,6 @@ fn sizes(view: &View) -> Vec<String> {
         }
     }
     lines.into_values().collect()
-}
-
-/// A stop level as an operator writes it.
-#[must_use]
-pub const fn level_word(level: StopLevel) -> &'static str {
-    match level {
-        StopLevel::Run => "run",
-        StopLevel::ReduceOnly => "reduce-only",
-        StopLevel::Block => "block",
-        StopLevel::Cancel => "cancel",
-    }
 }
 
 /// What a parent is: number, side, quantity, market.

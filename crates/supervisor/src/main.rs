@@ -20,6 +20,7 @@ mod embedded;
 mod gate;
 mod live;
 mod published;
+mod sentinel;
 mod show;
 mod sweeper;
 mod tasks;

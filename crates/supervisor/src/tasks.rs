@@ -10,7 +10,7 @@ use domain::{CommandReply, Entry, Instrument, ParentChange, ParentSpec, Span, St
 use hyper::Method;
 
 use crate::api::{KillBody, ReasonBody, WriteOffBody};
-use crate::cli::{Conformance, Level, SubmitArgs, TapeAction, Task, TreasuryAction};
+use crate::cli::{Conformance, SubmitArgs, TapeAction, Task, TreasuryAction};
 use crate::client::{ClientError, call};
 use crate::config::{Checked, RawParent, TreasuryPart};
 use crate::live::{Frame, Live};
@@ -67,10 +67,10 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
         Task::Resume { parent } => change(socket, parent, &ParentChange::Resume).await?,
         Task::Cancel { parent } => change(socket, parent, &ParentChange::Cancel).await?,
         Task::Amend { parent, quantity, horizon } => amend(socket, parent, quantity.as_deref(), horizon).await?,
-        Task::Kill { level, cause } => {
-            post(socket, "/kill", &KillBody { level: stop_level(level), cause }).await?;
-            let doing = if level == Level::Cancel { "; everything at the venue is being cancelled" } else { "" };
-            say!("stopped{doing}; this holds over restarts until plimsoll rearm");
+        Task::Kill { level, scope, cause } => {
+            post(socket, "/kill", &KillBody { level, scope, cause }).await?;
+            let doing = if level >= StopLevel::Cancel { "; what is open there is being cancelled" } else { "" };
+            say!("{scope}: {level}{doing}; this holds over restarts until plimsoll rearm");
         }
         Task::Rearm { reason } => {
             post(socket, "/rearm", &ReasonBody { reason, instrument: None }).await?;
@@ -201,14 +201,6 @@ fn raw_parent(args: &SubmitArgs) -> RawParent {
         end: args.end.clone(),
         reduce_only: args.reduce_only,
         note: args.note.clone(),
-    }
-}
-
-const fn stop_level(level: Level) -> StopLevel {
-    match level {
-        Level::ReduceOnly => StopLevel::ReduceOnly,
-        Level::Block => StopLevel::Block,
-        Level::Cancel => StopLevel::Cancel,
     }
 }
 

@@ -192,8 +192,8 @@ pub fn margin(desk: &Desk, limits: &Limits, now: Stamp) -> MarginView {
     };
     MarginView {
         at: now,
-        stop: desk.books().stop,
-        stop_cause: desk.books().stop_cause.clone(),
+        stop: desk.books().stops.level(),
+        stop_cause: desk.books().stops.cause().to_owned(),
         levels,
         accounts: desk.load_line(now),
         instruments: desk.books().instruments.clone(),

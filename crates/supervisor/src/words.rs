@@ -38,7 +38,7 @@ pub fn note(stamped: &Stamped, books: &Books) {
         Entry::Reconciled { epoch, repairs, .. } => {
             info!(epoch = epoch.0, repairs, "the books agree with the venue; trading may start")
         }
-        Entry::Rearm { reason } => info!("re-armed: {reason}"),
+        Entry::Rearm { reason, scope, .. } => info!("re-armed ({}): {reason}", scope.unwrap_or_default()),
         Entry::Unfrozen { instrument, reason, .. } => info!(%instrument, "market unfrozen: {reason}"),
         Entry::Opening { instrument, position, .. } => {
             info!(%instrument, lots = position.0, "the books start from the venue's position")
@@ -73,7 +73,7 @@ pub fn note(stamped: &Stamped, books: &Books) {
         | Entry::Instrument(_)
         | Entry::Acked { .. }
         | Entry::CancelAsked { .. }
-        | Entry::Latch { .. }
+        | Entry::Latch(_)
         | Entry::Frozen { .. }
         | Entry::Stranger { .. } => {}
     }

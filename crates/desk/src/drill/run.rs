@@ -214,8 +214,8 @@ impl Desk {
         }
         // what went out may come back as long as the judge lets anything move
         let halted = if begins.is_some() { StopLevel::ReduceOnly } else { StopLevel::Block };
-        if self.books.stop >= halted {
-            return Some(format!("trading is stopped ({}): {}", stop_word(self.books.stop), self.books.stop_cause));
+        if self.books.stops.level() >= halted {
+            return Some(format!("trading is stopped ({}): {}", self.books.stops.level(), self.books.stops.cause()));
         }
         if !self.is_ready() {
             return Some("the books are not reconciled with the venue".into());
@@ -394,15 +394,6 @@ impl Desk {
     #[must_use]
     pub fn drill_receipt(&self, id: DrillId) -> Option<&DrillReceipt> {
         self.books.drills.recent().find(|(known, _)| *known == id).map(|(_, receipt)| receipt)
-    }
-}
-
-const fn stop_word(level: StopLevel) -> &'static str {
-    match level {
-        StopLevel::Run => "run",
-        StopLevel::ReduceOnly => "reduce-only",
-        StopLevel::Block => "block",
-        StopLevel::Cancel => "cancel",
     }
 }
 

@@ -184,7 +184,7 @@ impl Desk {
     }
 
     fn top_up(&mut self, now: Stamp, out: &mut Vec<Effect>) {
-        let halted = self.books.stop >= StopLevel::Block || self.draining || !self.is_ready();
+        let halted = self.books.stops.level() >= StopLevel::Block || self.draining || !self.is_ready();
         let cover = self.guard.limits().cover().clone();
         let Some(plan) = self.treasurer.as_ref().map(|t| t.plan.clone()) else { return };
         let Some(line) = self.guard.load_line(now).into_iter().find(|line| line.venue == plan.venue) else { return };

@@ -258,7 +258,7 @@ impl Desk {
 
     /// Takes up transfers of earlier tenures, reports what is late, and sends again what nobody answered for.
     pub(super) fn tend_transfers(&mut self, now: Stamp, out: &mut Vec<Effect>) {
-        let stopped = self.books.stop >= StopLevel::Block;
+        let stopped = self.books.stops.level() >= StopLevel::Block;
         let Some(treasurer) = &mut self.treasurer else { return };
         // while stopped the venue is asked for nothing that moves money; what is on a chain must be watched to its end
         let inside = |t: &Transfer| t.intent.route.leg().is_none();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use domain::{
     Attempt, AttemptKind, Command, CommandReply, DepositSeen, DrillCause, DrillOutcome, DrillPath, DrillReceipt, Entry,
-    EvmAddress, Fact, Hop, Inclusion, RawTx, Route, Span, StopLevel, TransferEvent, TransferId, TransferIntent, TransferOutcome,
-    TxHash, Usd, UsdcRoad, UsdcRoads, WalletView, Wei,
+    EvmAddress, Fact, Hop, Inclusion, RawTx, Route, Span, Stop, StopLevel, TransferEvent, TransferId, TransferIntent,
+    TransferOutcome, Trigger, TxHash, Usd, UsdcRoad, UsdcRoads, WalletView, Wei,
 };
 use margin_guard::{RawDestination, RawTreasury, RawWallet, TransferStep, TreasuryLimits};
 use plimsoll_desk::{DrillPlan, DrillTerms, DrillView, TreasuryPlan, WalletRung};
@@ -455,7 +455,7 @@ fn no_drill_begins_while_anything_else_is_wrong() {
         world.rig.crash();
         world
     };
-    world.rig.command(Command::Kill { level: StopLevel::ReduceOnly, cause: "test".into() });
+    world.rig.command(Command::Kill(Stop::all(StopLevel::ReduceOnly, Trigger::Operator, "test")));
     world.connect();
     world.step(Span::secs(5));
     assert!(

@@ -1,7 +1,8 @@
 //! Automatic deleveraging against an account whose every figure the test sets.
 
 use domain::{
-    Command, CommandReply, Entry, Lots, MarginLevel, ParentChange, ParentId, ParentSpec, Side, Span, Stamped, StopLevel, Usd,
+    Command, CommandReply, Entry, Lots, MarginLevel, ParentChange, ParentId, ParentSpec, Side, Span, Stamped, Stop, StopLevel,
+    Trigger, Usd,
 };
 
 use crate::rig::{Rig, passive};
@@ -45,7 +46,7 @@ fn below_the_reduce_level_a_reduce_only_parent_brings_cover_back_to_its_target()
         // for a cover of 3 with 15,000 a maintenance of 5,000 is left: about a third goes, and what that costs
         assert!(spec.reduce_only && spec.side == side && (340_000..400_000).contains(&spec.qty.0), "{spec:?}");
         assert!(spec.note.starts_with("deleverage: cover 1.94"), "{}", spec.note);
-        assert_eq!(rig.desk.books().stop, StopLevel::Run, "nothing is latched at this level");
+        assert_eq!(rig.desk.books().stops.level(), StopLevel::Run, "nothing is latched at this level");
         rig.pass(Span::secs(40), &[]);
         assert_eq!(reductions(&rig.log).len(), 1, "one is enough while it works");
         let child = rig.placed.first().map(|i| i.child).unwrap_or_else(|| panic!("nothing was placed"));
@@ -95,7 +96,7 @@ fn at_the_kill_level_reductions_are_quick_and_positions_may_only_shrink_also_aft
     // cover 1.29
     let mut rig = loaded(1, 10_000);
     assert_eq!(level(&rig), MarginLevel::Kill);
-    assert_eq!(rig.desk.books().stop, StopLevel::ReduceOnly, "{}", rig.desk.books().stop_cause);
+    assert_eq!(rig.desk.books().stops.level(), StopLevel::ReduceOnly, "{}", rig.desk.books().stops.cause());
     let planned = reductions(&rig.log);
     assert!(planned.len() == 1 && planned[0].horizon <= Span::secs(60), "{planned:?}");
     let books = rig.desk.books().levels.clone();
@@ -135,7 +136,7 @@ fn a_reduction_that_the_market_ran_away_from_is_planned_anew() {
 #[test]
 fn a_blocked_daemon_plans_nothing() {
     let mut rig = loaded(1, 1_000_000);
-    let block = Command::Kill { level: StopLevel::Block, cause: "test".into() };
+    let block = Command::Kill(Stop::all(StopLevel::Block, Trigger::Operator, "test"));
     assert_eq!(rig.command(block), CommandReply::Done);
     rig.equity = Usd::whole(15_000);
     rig.pass(Span::secs(20), &[]);

@@ -150,11 +150,11 @@ fn a_loss_that_runs_too_fast_lets_positions_only_shrink_and_blocks_everything_on
     let mut rig = loaded();
     rig.px -= 9_000;
     rig.pass(Span::secs(2), &[]);
-    assert_eq!(rig.desk.books().stop, StopLevel::Run, "9,000 lost");
+    assert_eq!(rig.desk.books().stops.level(), StopLevel::Run, "9,000 lost");
     rig.px -= 2_000;
     rig.pass(Span::secs(2), &[]);
-    assert_eq!(rig.desk.books().stop, StopLevel::ReduceOnly, "{}", rig.desk.books().stop_cause);
-    assert!(rig.desk.books().stop_cause.contains("too fast"));
+    assert_eq!(rig.desk.books().stops.level(), StopLevel::ReduceOnly, "{}", rig.desk.books().stops.cause());
+    assert!(rig.desk.books().stops.cause().contains("too fast"));
     let mut out = passive(Side::Sell, 1_000_000);
     out.reduce_only = true;
     rig.submit(out);
@@ -166,9 +166,9 @@ fn a_loss_that_runs_too_fast_lets_positions_only_shrink_and_blocks_everything_on
         left -= intent.child.qty.0;
     }
     rig.pass(Span::secs(2), &[]);
-    assert_eq!(rig.desk.books().stop, StopLevel::Block, "{}", rig.desk.books().stop_cause);
+    assert_eq!(rig.desk.books().stops.level(), StopLevel::Block, "{}", rig.desk.books().stops.cause());
     rig.crash();
-    assert_eq!(rig.desk.books().stop, StopLevel::Block, "I21");
+    assert_eq!(rig.desk.books().stops.level(), StopLevel::Block, "I21");
 }
 
 #[test]
@@ -179,12 +179,12 @@ fn a_spent_day_lets_positions_only_shrink_also_after_a_restart() {
         rig.px -= 4_000;
         rig.pass(Span::secs(240), &[]);
     }
-    assert_eq!(rig.desk.books().stop, StopLevel::ReduceOnly, "{}", rig.desk.books().stop_cause);
+    assert_eq!(rig.desk.books().stops.level(), StopLevel::ReduceOnly, "{}", rig.desk.books().stops.cause());
     rig.crash();
     rig.connect();
     rig.command(Command::Rearm { reason: "I want to go on".into() });
     rig.pass(Span::secs(2), &[]);
-    assert_eq!(rig.desk.books().stop, StopLevel::ReduceOnly, "the budget is still spent");
+    assert_eq!(rig.desk.books().stops.level(), StopLevel::ReduceOnly, "the budget is still spent");
 }
 
 #[test]

@@ -136,9 +136,9 @@ fn no_reload_and_no_apply_clears_a_stop() {
     rig.command(reload);
     rig.command(apply(FILE, "while stopped"));
     assert_eq!(rig.desk.guard().limits().id(), wide.id());
-    assert_eq!(rig.desk.books().stop, StopLevel::Cancel);
+    assert_eq!(rig.desk.books().stops.level(), StopLevel::Cancel);
     rig.pass(Span::secs(5), &[]);
     assert!(rig.placed.is_empty());
     rig.crash();
-    assert_eq!(rig.desk.books().stop, StopLevel::Cancel);
+    assert_eq!(rig.desk.books().stops.level(), StopLevel::Cancel);
 }

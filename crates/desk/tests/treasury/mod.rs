@@ -2,8 +2,8 @@
 
 use domain::{
     Attempt, AttemptKind, Command, CommandReply, DepositSeen, Entry, EvmAddress, Fact, IdleBalance, IdlePlace, Inclusion, Lots,
-    RawTx, Route, Span, StopLevel, TransferEvent, TransferId, TransferIntent, TransferOutcome, TransferState, TreasuryAction,
-    TxHash, Usd, UsdcRoad, UsdcRoads, WalletView, Wei,
+    RawTx, Route, Span, Stop, StopLevel, TransferEvent, TransferId, TransferIntent, TransferOutcome, TransferState,
+    TreasuryAction, Trigger, TxHash, Usd, UsdcRoad, UsdcRoads, WalletView, Wei,
 };
 use margin_guard::{RawDestination, RawTreasury, RawWallet, TransferStep, TreasuryLimits};
 use plimsoll_desk::{TreasuryPlan, TreasuryView, WalletRung};
@@ -324,7 +324,7 @@ fn impossible_news_changes_nothing_and_is_told_once() {
 #[test]
 fn a_stopped_daemon_moves_no_money() {
     let mut world = World::new("1100", "4000");
-    let kill = Command::Kill { level: StopLevel::Block, cause: "test".into() };
+    let kill = Command::Kill(Stop::all(StopLevel::Block, Trigger::Operator, "test"));
     assert_eq!(world.rig.command(kill), CommandReply::Done);
     world.fall_to("22000");
     world.pass(10);

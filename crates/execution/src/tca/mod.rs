@@ -237,7 +237,7 @@ impl ReportBuilder {
             Entry::Epoch { .. }
             | Entry::Limits { .. }
             | Entry::Acked { .. }
-            | Entry::Latch { .. }
+            | Entry::Latch(_)
             | Entry::Rearm { .. }
             | Entry::Frozen { .. }
             | Entry::Unfrozen { .. }

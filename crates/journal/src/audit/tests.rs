@@ -1,6 +1,6 @@
 use domain::{
-    Arrival, ChildNo, EndPolicy, Lost, ParentSpec, Placement, Ratio, Reject, RejectKind, Schedule, Seed, Side, Span, Usd,
-    WriteAhead,
+    Arrival, ChildNo, EndPolicy, Lost, ParentSpec, Placement, Ratio, Reject, RejectKind, Schedule, Seed, Side, Span, Trigger,
+    Usd, WriteAhead,
 };
 
 use super::*;
@@ -183,15 +183,15 @@ fn each_breach_is_found_under_its_number() {
         (vec![place(4, 1, 1), done(5, 1, OrderOutcome::Filled), acked(6, 1, 1)], &["I19"]),
         (vec![place(4, 1, 1), done(5, 1, OrderOutcome::Filled), done(6, 1, OrderOutcome::Canceled)], &["I19"]),
         (vec![place(4, 1, 1), acked(5, 1, 1), stamped(6, Entry::Unknown { key: one, cause: Lost::Timeout })], &["I19"]),
-        (vec![stamped(4, Entry::Latch { level: StopLevel::Block, cause: "x".into() }), place(5, 1, 1)], &["I20"]),
+        (vec![stamped(4, Entry::Latch(Stop::all(StopLevel::Block, Trigger::Operator, "x"))), place(5, 1, 1)], &["I20"]),
         (
             vec![
-                stamped(4, Entry::Latch { level: StopLevel::Cancel, cause: "x".into() }),
-                stamped(5, Entry::Latch { level: StopLevel::Block, cause: "x".into() }),
+                stamped(4, Entry::Latch(Stop::all(StopLevel::Cancel, Trigger::Operator, "x"))),
+                stamped(5, Entry::Latch(Stop::all(StopLevel::Block, Trigger::Operator, "x"))),
             ],
             &["I20"],
         ),
-        (vec![stamped(4, Entry::Rearm { reason: " ".into() })], &["I23"]),
+        (vec![stamped(4, Entry::Rearm { reason: " ".into(), scope: None, by: Vec::new() })], &["I23"]),
         (vec![epoch(4, 1)], &["I24"]),
         (vec![stamped(4, Entry::Limits { id: 1, text: "{}".into() })], &["I29"]),
         (vec![intent(4, one)], &["I29"]),

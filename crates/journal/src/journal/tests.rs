@@ -44,7 +44,7 @@ async fn what_was_appended_comes_back_in_the_next_tenure() {
     let dir = scratch();
     let opened = open(dir.path()).unwrap();
     assert!(opened.fresh && opened.entries.is_empty());
-    assert_eq!((opened.epoch, opened.first, opened.latch), (Epoch(1), 1, LatchState::clear()));
+    assert_eq!((opened.epoch, opened.first, opened.latch), (Epoch(1), 1, Stops::default()));
     let wrote = vec![intent(1, key(opened.tag, opened.epoch, 1)), fill(2, 5, None)];
     let receipt = opened.journal.append(wrote.clone()).await.unwrap();
     assert_eq!((receipt.first, receipt.last, receipt.epoch), (1, 2, Epoch(1)));
@@ -152,26 +152,27 @@ async fn too_much_at_once_is_refused_before_it_is_queued() {
 async fn the_latch_lives_in_both_places_and_either_one_holds_i21() {
     let dir = scratch();
     let opened = open(dir.path()).unwrap();
-    let latch = Stamped { at: at(1), entry: Entry::Latch { level: StopLevel::Block, cause: "drawdown".into() } };
-    let set = LatchState { level: StopLevel::Block, cause: "drawdown".into() };
+    let latch = Stamped { at: at(1), entry: Entry::Latch(Stop::all(StopLevel::Block, Trigger::Operator, "drawdown")) };
+    let mut set = Stops::default();
+    assert!(set.raise(&Stop::all(StopLevel::Block, Trigger::Operator, "drawdown")));
     opened.journal.append(vec![latch]).await.unwrap();
     assert_eq!(latch_read(dir.path()), set);
     drop(opened);
 
-    latch_clear(dir.path()).unwrap(); // a partial restore
+    latch_clear(dir.path(), None).unwrap(); // a partial restore
     assert_eq!(open(dir.path()).unwrap().latch, set);
     assert_eq!(latch_read(dir.path()), set, "put right at start");
 
     let opened = open(dir.path()).unwrap();
-    let rearm = Stamped { at: at(2), entry: Entry::Rearm { reason: "checked".into() } };
+    let rearm = Stamped { at: at(2), entry: Entry::Rearm { reason: "checked".into(), scope: None, by: Vec::new() } };
     opened.journal.append(vec![rearm]).await.unwrap();
     drop(opened);
     assert!(!open(dir.path()).unwrap().latch.is_set());
 
-    latch_set(dir.path(), StopLevel::Cancel, "kill switch with a dead disk").unwrap();
-    assert_eq!(open(dir.path()).unwrap().latch.level, StopLevel::Cancel);
+    latch_set(dir.path(), &Stop::all(StopLevel::Cancel, Trigger::Journal, "kill switch with a dead disk")).unwrap();
+    assert_eq!(open(dir.path()).unwrap().latch.level(), StopLevel::Cancel);
     fs::remove_file(dir.path().join(latch::NAME)).unwrap();
-    assert_eq!(open(dir.path()).unwrap().latch.level, StopLevel::Cancel, "missing counts as set");
+    assert_eq!(open(dir.path()).unwrap().latch.level(), StopLevel::Cancel, "missing counts as set");
 }
 
 #[tokio::test]
@@ -342,7 +343,7 @@ fn creation_that_was_interrupted_anywhere_is_done_again() {
     let witness = fs::read(whole.path().join(head::NAME)).unwrap();
     for step in 0..3 {
         let dir = scratch();
-        latch_clear(dir.path()).unwrap();
+        latch_clear(dir.path(), None).unwrap();
         if step > 0 {
             fs::write(dir.path().join(head::NAME), &witness).unwrap();
         }

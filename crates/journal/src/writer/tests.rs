@@ -90,7 +90,7 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let dir = scratch();
-        latch_clear(dir.path()).unwrap();
+        latch_clear(dir.path(), None).unwrap();
         let head = Head { seq: 0, hash: root(META) };
         let (queue, requests) = std::sync::mpsc::channel();
         Bench { dir, shared: Arc::new(Shared::new(Epoch(1), head)), places: Arc::new(Semaphore::new(QUEUE_MAX)), queue, requests }
@@ -148,7 +148,7 @@ fn case(k: usize, fault: Fault, sticky: bool, together: bool) -> (usize, usize, 
     assert!(outcomes[acknowledged..].iter().all(Result::is_err), "an append succeeded after one had failed (I27)");
     let opened = crate::Journal::open(dir.path(), &me(), &crate::Options { ballast_bytes: 0, ..crate::Options::new(1) }).unwrap();
     let promised: usize = parts[..acknowledged].iter().map(Vec::len).sum();
-    let there: Vec<_> = opened.entries.iter().filter(|e| !matches!(e.entry, Entry::Latch { .. })).cloned().collect();
+    let there: Vec<_> = opened.entries.iter().filter(|e| !matches!(e.entry, Entry::Latch(_))).cloned().collect();
     assert!(there.len() >= promised, "an acknowledged record is gone (I26), k = {k}");
     assert_eq!(there, parts.concat()[..there.len()], "k = {k}");
     (calls.load(Ordering::Relaxed), acknowledged, opened)
@@ -167,7 +167,7 @@ fn whichever_call_fails_nothing_acknowledged_is_lost_and_nothing_follows_g10_f66
                 for k in 0..calls - 1 {
                     let (_, acknowledged, opened) = case(k, fault, sticky, together);
                     assert!(acknowledged < 3, "call {k} failed by {fault:?} and nobody was told");
-                    assert_eq!(opened.latch.level, StopLevel::Cancel, "call {k}, {fault:?}");
+                    assert_eq!(opened.latch.level(), StopLevel::Cancel, "call {k}, {fault:?}");
                     reached.insert(acknowledged);
                 }
             }
@@ -184,11 +184,14 @@ fn a_full_disk_gives_up_the_ballast_and_records_the_latch_in_its_space_f67() {
     let dir = bench.serve(writer);
     assert!(matches!(answer.blocking_recv().unwrap(), Err(AppendError::Full(_))));
     assert!(!dir.path().join("ballast").exists());
-    assert_eq!(latch_read(dir.path()).level, StopLevel::Cancel);
+    assert_eq!(latch_read(dir.path()).level(), StopLevel::Cancel);
     let records: Vec<_> = crate::export(dir.path()).unwrap().map(|r| r.decode().unwrap()).collect();
     let [only] = &records[..] else { panic!("{records:?}") };
     assert_eq!(only.at, at(5), "the latch carries the moment of the append that failed");
-    assert!(matches!(&only.entry, Entry::Latch { level: StopLevel::Cancel, cause } if cause.contains("full")), "{only:?}");
+    assert!(
+        matches!(&only.entry, Entry::Latch(stop) if stop.level == StopLevel::Cancel && stop.cause.contains("full")),
+        "{only:?}"
+    );
 }
 
 #[test]

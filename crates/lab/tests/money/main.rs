@@ -19,8 +19,8 @@ use desk::{TreasuryPlan, WalletRung};
 use domain::margin::MarginTable;
 use domain::{
     Bar, Command, EndPolicy, Entry, EvmAddress, FIVE_MINUTES, Fact, FundingRate, HOURLY, InstrumentId, ParentChange, ParentId,
-    ParentSpec, Placement, Prng, Px, Qty, Ratio, Schedule, Seed, Side, Span, Stamp, StopLevel, Transfer, TransferEvent,
-    TransferId, TransferIntent, Usd, UsdcRoad, Venue, Wei,
+    ParentSpec, Placement, Prng, Px, Qty, Ratio, Schedule, Seed, Side, Span, Stamp, Stop, StopLevel, Transfer, TransferEvent,
+    TransferId, TransferIntent, Trigger, Usd, UsdcRoad, Venue, Wei,
 };
 use exchange::{Asset, ExchangeSpec, Fault, MarketSpec, SyntheticFlow, SyntheticParams};
 use margin_guard::{
@@ -376,7 +376,7 @@ impl Run {
             self.world.command(Command::AcceptWallet { reason: "it was me".into() });
         }
         let Some(desk) = self.world.desk() else { return };
-        if desk.books().stop > StopLevel::Run {
+        if desk.books().stops.level() > StopLevel::Run {
             self.world.command(Command::Rearm { reason: "the market fell".into() });
         }
         let Some(desk) = self.world.desk() else { return };
@@ -408,7 +408,7 @@ impl Run {
             for _ in 0..2 + chance.below(8) {
                 self.pass(20)?;
                 if chance.chance(1, 12) {
-                    self.world.command(Command::Kill { level: StopLevel::Block, cause: "the operator is nervous".into() });
+                    self.world.command(Command::Kill(Stop::all(StopLevel::Block, Trigger::Operator, "the operator is nervous")));
                 }
                 if chance.chance(1, 4) {
                     self.tend(Span::secs(60 * chance.below(10)));

@@ -100,7 +100,7 @@ fn c16_a_spent_day_stops_growth_and_asks_for_the_stop() {
     assert_eq!(guard.assess(t0()).stop(), None, "equity when the day began was 103,000");
     guard.observe_profit(t0(), &lost("3100"));
     let found = guard.assess(t0());
-    assert_eq!(found.stop().map(|(level, _)| level), Some(StopLevel::ReduceOnly));
+    assert_eq!(found.stop().map(|stop| stop.level), Some(StopLevel::ReduceOnly));
     assert_eq!(refuse(&mut guard, t0(), child(1, 1, 100, BTC_PX)).kind(), "drawdown");
 }
 

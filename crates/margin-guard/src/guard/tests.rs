@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use domain::margin::MarginTable;
 use domain::{
-    ClientKey, Lots, MarketStatus, Marks, ParentId, PriceRule, Px, Qty, ReportedState, Side, Stamp, StopLevel, StreamHealth,
-    StreamKind, Tif, Usd, Venue, VenueOrderId,
+    ClientKey, Lots, MarketStatus, Marks, ParentId, PriceRule, Px, Qty, ReportedState, Side, Stamp, Stop, StopLevel, Stops,
+    StreamHealth, StreamKind, Tif, Trigger, Usd, Venue, VenueOrderId,
 };
 
 use crate::refusal::{Datum, Scope};
@@ -56,12 +56,19 @@ fn i14_nothing_is_cleared_before_reconciliation() {
 fn stop_levels() {
     let mut guard = world();
     long(&mut guard, 1_000);
-    guard.set_stop(StopLevel::ReduceOnly);
+    let stops = |scope: &str, level| {
+        let mut stops = Stops::default();
+        stops.raise(&Stop { scope: scope.parse().unwrap(), ..Stop::all(level, Trigger::Operator, "test") });
+        stops
+    };
+    guard.set_stops(stops("all", StopLevel::ReduceOnly));
     assert_eq!(refuse(&mut guard, t0(), child(1, 1, 100, BTC_PX)).kind(), "stopped");
     drop(allow(&mut guard, t0(), child(2, 1, 100, BTC_PX + 10)));
-    for level in [StopLevel::Block, StopLevel::Cancel] {
-        guard.set_stop(level);
-        assert_eq!(refuse(&mut guard, t0(), child(2, 2, 100, BTC_PX + 10)), Refusal::Stopped { level });
+    for level in [StopLevel::Block, StopLevel::Cancel, StopLevel::Flatten, StopLevel::Sever] {
+        for scope in ["all", "venue:hyperliquid", "market:hyperliquid:BTC", "parent:P2"] {
+            guard.set_stops(stops(scope, level));
+            assert_eq!(refuse(&mut guard, t0(), child(2, 2, 100, BTC_PX + 10)), Refusal::Stopped { level }, "{scope}");
+        }
     }
 }
 

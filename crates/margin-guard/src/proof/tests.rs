@@ -45,7 +45,7 @@ fn entry(cleared: &Cleared) -> Stamped {
 }
 
 fn other() -> Stamped {
-    Stamped { at: t0(), entry: Entry::Rearm { reason: "test".into() } }
+    Stamped { at: t0(), entry: Entry::Rearm { reason: "test".into(), scope: None, by: Vec::new() } }
 }
 
 fn two() -> (Guard, Vec<Cleared>) {

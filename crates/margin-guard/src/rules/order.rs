@@ -31,12 +31,16 @@ pub(crate) fn child_is_of_its_parent(_: &Limits, _: &Projection, ask: &Ask<'_>) 
     }
 }
 
-/// Levels above reduce-only stop every order before a rule is asked.
+/// I20: the highest stop that covers the order. At flatten nothing passes but what the venue itself keeps from growing a position.
 pub(crate) fn stop_level(_: &Limits, projection: &Projection, ask: &Ask<'_>) -> Result<(), Refusal> {
-    match projection.stop {
+    let child = &ask.intent.child;
+    match projection.stops.parent(child.parent, child.instrument).map_or(StopLevel::Run, |stop| stop.level) {
         StopLevel::Run => Ok(()),
         StopLevel::ReduceOnly if !ask.increasing => Ok(()),
-        level @ (StopLevel::ReduceOnly | StopLevel::Block | StopLevel::Cancel) => Err(Refusal::Stopped { level }),
+        StopLevel::Flatten if !ask.increasing && child.reduce_only => Ok(()),
+        level @ (StopLevel::ReduceOnly | StopLevel::Block | StopLevel::Cancel | StopLevel::Flatten | StopLevel::Sever) => {
+            Err(Refusal::Stopped { level })
+        }
     }
 }
 

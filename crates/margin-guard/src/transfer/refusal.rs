@@ -6,7 +6,7 @@ use domain::{EvmAddress, Span, StopLevel, TransferId, Usd, Wei};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransferRefusal {
     /// The daemon is stopped.
-    #[error("stopped at {0:?}: no money moves")]
+    #[error("stopped at {0}: no money moves")]
     Halted(StopLevel),
     /// The books have not been compared with the venue in this tenure (I14).
     #[error("the books are not reconciled with the venue yet")]

@@ -1,6 +1,6 @@
 //! Money moves inside its limits or not at all.
 
-use domain::{CctpTerms, ChainLeg, Inclusion, InstrumentId, JournalTag, RawTx, Seed, Stamped, TxHash, Venue};
+use domain::{CctpTerms, ChainLeg, Inclusion, InstrumentId, JournalTag, RawTx, Seed, Stamped, Stop, Trigger, TxHash, Venue};
 
 mod restarts;
 
@@ -385,9 +385,9 @@ fn i34_an_unknown_wallet_sends_nothing() {
 fn nothing_moves_while_stopped_or_before_reconciliation() {
     let mut treasury = ready();
     let inside = intent(&treasury, Route::IsolatedMargin { instrument: btc() }, "25");
-    treasury.fold(at(48), &Entry::Latch { level: StopLevel::Block, cause: "test".into() }).unwrap();
+    treasury.fold(at(48), &Entry::Latch(Stop::all(StopLevel::Block, Trigger::Operator, "test"))).unwrap();
     assert!(refused(&mut treasury, inside.clone()).contains("no money moves"));
-    treasury.fold(at(48), &Entry::Rearm { reason: "test".into() }).unwrap();
+    treasury.fold(at(48), &Entry::Rearm { reason: "test".into(), scope: None, by: Vec::new() }).unwrap();
     let epoch = Entry::Epoch { epoch: Epoch(2), tag: JournalTag(1), seed: Seed(1), binary: String::new(), config: String::new() };
     treasury.fold(at(48), &epoch).unwrap();
     assert!(refused(&mut treasury, inside.clone()).contains("not reconciled"));

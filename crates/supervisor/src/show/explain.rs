@@ -176,8 +176,8 @@ fn background(rows: &mut Vec<Vec<String>>, judged: &Judged, rules: Option<&Instr
     let Background { limits, stop, frozen, measure, level, profit } = &judged.background;
     let id = limits.as_ref().map_or_else(|| "not recorded".to_owned(), |l| format!("{:016x}", l.id));
     rows.push(pair("limits in force", id));
-    if stop.0 != domain::StopLevel::Run {
-        rows.push(pair("stop level", format!("{}: {}", crate::live::level_word(stop.0), stop.1)));
+    if let Some(stop) = stop {
+        rows.push(pair("stop level", format!("{} ({}): {}", stop.level, stop.scope, stop.cause)));
     }
     if let Some(why) = frozen {
         rows.push(pair("frozen", why.clone()));

@@ -53,7 +53,7 @@ pub struct MarginView {
 pub fn margin(view: &MarginView, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     if view.stop != StopLevel::Run {
-        lines.extend(wrapped(&format!("STOPPED ({}): {}", crate::live::level_word(view.stop), view.stop_cause), width));
+        lines.extend(wrapped(&format!("STOPPED ({}): {}", view.stop, view.stop_cause), width));
     }
     if view.accounts.is_empty() {
         lines.push("no account has been reported, and nothing is held".to_owned());

@@ -1,5 +1,7 @@
 //! Other limits, other clocks, other tenures: what was decided before counts on, and what has not left must still be allowed.
 
+use domain::{Stop, Trigger};
+
 use super::*;
 
 /// The same journal under other limits: they are recorded, and a new tenure is reconciled.
@@ -75,10 +77,10 @@ fn a_stopped_daemon_does_not_send_to_the_venue_again() {
     let one = intent(&treasury, Route::IsolatedMargin { instrument: btc() }, "25");
     let _cleared = clear(&mut treasury, at(48), one);
     let _resumed = treasury.clear_resumed(at(48), TransferId(1)).unwrap();
-    treasury.fold(at(48), &Entry::Latch { level: StopLevel::Block, cause: "test".into() }).unwrap();
+    treasury.fold(at(48), &Entry::Latch(Stop::all(StopLevel::Block, Trigger::Operator, "test"))).unwrap();
     let why = treasury.clear_resumed(at(48), TransferId(1)).map(|_| ()).unwrap_err();
     assert_eq!(why, TransferRefusal::Halted(StopLevel::Block));
-    treasury.fold(at(48), &Entry::Rearm { reason: "test".into() }).unwrap();
+    treasury.fold(at(48), &Entry::Rearm { reason: "test".into(), scope: None, by: Vec::new() }).unwrap();
     let mut narrow = raw();
     narrow.inside_transfer_max_usd = Some("24".into());
     let treasury = under(treasury, at(48), &narrow);

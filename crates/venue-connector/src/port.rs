@@ -44,9 +44,10 @@ pub trait OrderPort: Send + Sync {
     /// could hold it up.
     fn cancel(&self, orders: Vec<CancelRequest>) -> impl Future<Output = ()> + Send;
 
-    /// The kill path: reads all open orders of the account and cancels them, foreign ones included, until the venue shows
-    /// none twice, at least two seconds apart, or `deadline` passes. A look counts only when no placement is under way and none
-    /// without an answer can still land. `instruments` limits it; empty means every market.
+    /// The kill path: cancels all open orders of the account, foreign ones included, until the venue shows none twice, at least
+    /// two seconds apart, or `deadline` passes. What streams told of is cancelled before anything is read; no lost answer and no
+    /// spent budget of our own counting holds a cancel back. A look counts only when no placement is under way and none without an
+    /// answer can still land. `instruments` limits it; empty means every market.
     ///
     /// # Errors
     /// If at the deadline the venue has not been seen empty twice. The error says what is left.

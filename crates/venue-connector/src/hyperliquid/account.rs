@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::{
-    AccountView, ClientKey, Fact, Fill, FundingPayment, Instrument, LiquidityRole, OrderReport, PositionView, Px, Ratio, Side,
-    Stamp, StreamHealth, StreamKind, TradeId, Usd, Venue, VenueOrderId, VenueSnapshot,
+    AccountView, ClientKey, Fact, Fill, FundingPayment, Instrument, LiquidityRole, OrderReport, PositionView, Px, Ratio,
+    ReportedState, Side, Stamp, StreamHealth, StreamKind, TradeId, Usd, Venue, VenueOrderId, VenueSnapshot,
 };
 use futures_util::StreamExt;
 use tokio::time::Instant;
@@ -220,7 +220,11 @@ pub(super) async fn snapshot(shared: &Shared, keys: &[ClientKey], fills_since_ms
         let state = shared.reads.account(user, how).await?;
         let account = account_view(shared, &state, (shared.clock)()).map_err(|e| unusable(shared, "clearinghouseState", e))?;
         let mut open = Vec::new();
-        for row in shared.reads.open_orders(user, how).await? {
+        let before = shared.known.now();
+        let rows = shared.reads.open_orders(user, how).await?;
+        let numbered = |row: &FrontendOrder| Some((row.oid, shared.markets.coin(&row.coin)?.venue_asset));
+        shared.known.read(before, rows.iter().filter_map(numbered));
+        for row in rows {
             // children of a parent that rests wait in its row and can neither fill nor margin before it does
             let ms = row.timestamp;
             open.extend(told(&row, "open", ms).report(shared).map_err(|e| unusable(shared, "frontendOpenOrders", e))?);
@@ -340,6 +344,15 @@ impl AccountReader {
                 status: &update.status,
                 ms: update.status_timestamp,
             };
+            if let Some(market) = self.shared.markets.coin(&order.coin) {
+                match classify::state(&update.status) {
+                    // a word that nobody knows ends nothing
+                    ReportedState::Open | ReportedState::Unrecognised => self.shared.known.open(order.oid, market.venue_asset),
+                    ReportedState::Filled | ReportedState::Canceled | ReportedState::Rejected => {
+                        self.shared.known.over(order.oid)
+                    }
+                }
+            }
             match told.report(&self.shared) {
                 Ok(report) => self.gathered.extend(report.map(Fact::Order)),
                 Err(why) => self.shared.counters.malformed("orderUpdates", why),

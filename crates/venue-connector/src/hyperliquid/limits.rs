@@ -8,7 +8,7 @@ use domain::{Span, Stamp};
 /// What a request is for, and so how deep into a budget it may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
-    /// Cancels and everything on the kill path: the whole budget.
+    /// Cancels and everything on the kill path: the whole budget. What must not wait is charged instead of taken.
     Cancel,
     /// Reads that reconciliation waits for: half of the reserve, for without them nothing is known.
     Recover,

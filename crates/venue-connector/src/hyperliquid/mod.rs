@@ -1,7 +1,7 @@
 //! Hyperliquid (HyperCore) as a client.
 //!
 //! * `startup`: what must be true before the first order, and the markets' rules.
-//! * `orders`: placing, cancelling, burning nonces, and what an answer means.
+//! * `orders`: placing, cancelling, the kill path, burning nonces, and what an answer means.
 //! * `stream`: sockets that reconnect; market data. `account`: account frames and reads. `history`: bars and past funding.
 //! * `gate`: what stands where an order is written. `canceller`: the kill path alone, for a process beside the daemon.
 //! * `mode`: which orders the venue takes at present.
@@ -103,6 +103,7 @@ pub(crate) struct Shared {
     sink: MarketSink,
     mentions: account::Mentions,
     posts: orders::Posts,
+    known: orders::Known,
     landing: orders::Landing,
     gate: Arc<gate::Gate>,
     /// Nonces whose burn got no answer: a later "duplicate" does not say whose it was.

@@ -2,8 +2,10 @@
 
 mod cancel;
 mod deadman;
+mod known;
 mod outcome;
 mod post;
+mod sweep;
 mod transfer;
 
 use std::collections::BTreeMap;
@@ -33,10 +35,12 @@ use outcome::{Failure, outcomes};
 pub use transfer::Deposit;
 pub(super) use transfer::{deposits, master, spot_usdc, transfer, usdc_routing, withdrawable};
 
-pub(super) use cancel::{OpenRow, cancel, sweep};
+pub(super) use cancel::cancel;
 pub(super) use deadman::schedule_cancel;
 pub use deadman::{DEAD_MAN_LEAD_MIN, DeadManError};
+pub(super) use known::Known;
 pub(super) use post::{PostReader, Posts, posts};
+pub(super) use sweep::{OpenRow, sweep};
 
 /// The venue refuses an action with more weighted items (fact sheet §2.2).
 const ORDERS_MAX: usize = 200;
@@ -266,9 +270,12 @@ fn sign<'s>(
 async fn report(shared: &Shared, outcomes: impl IntoIterator<Item = (Intent, SendOutcome)>) {
     for (intent, outcome) in outcomes {
         match &outcome {
-            SendOutcome::Acked { order, .. } => {
+            SendOutcome::Acked { order, done } => {
                 if let Some(VenueOrderId::Number(oid)) = order {
                     shared.mentions.acked(*oid);
+                    if let Some(market) = shared.markets.get(intent.child.instrument).filter(|_| !done) {
+                        shared.known.open(*oid, market.venue_asset);
+                    }
                 }
                 debug!(key = %intent.key, "order acknowledged");
             }

@@ -39,6 +39,8 @@ const OFFSET_ALARM_MS: i64 = 250;
 const OFFSET_MAX_MS: i64 = 500;
 /// The longest round trip that a reading of the clock may take to count.
 const CLOCK_TRIP_MAX: Duration = Duration::from_secs(1);
+/// Connections for cancels that are kept open: a look and five batches, which is 500 orders.
+const WARM_CANCELS: usize = 6;
 /// Until a first reading was good enough, the clock is read again this soon: nothing may grow without it.
 const CLOCK_AGAIN: Duration = Duration::from_secs(5);
 /// Readings of the clock at start; the one with the shortest round trip counts.
@@ -283,6 +285,7 @@ pub(super) fn assemble(
         sink,
         mentions: account::Mentions::default(),
         posts,
+        known: orders::Known::default(),
         landing: orders::Landing::default(),
         gate,
         burns_lost: std::sync::Mutex::default(),
@@ -642,8 +645,8 @@ async fn poll_account(shared: Arc<Shared>, stop: CancellationToken) {
     }
 }
 
-/// Reads the venue's clock by the connections of orders and of cancels, which keeps both of them open. The reading with the
-/// shorter round trip counts.
+/// Reads the venue's clock by the connections of orders and of cancels, which keeps them open: those of cancels as many as the kill
+/// path uses at once, so that its first requests wait for no handshake. The reading with the shortest round trip counts.
 async fn poll_clock(shared: Arc<Shared>, stop: CancellationToken) {
     // the first fact follows at once: the desk trades only with a known offset
     let mut wait = Duration::ZERO;
@@ -652,9 +655,10 @@ async fn poll_clock(shared: Arc<Shared>, stop: CancellationToken) {
         let poll = shared.config.timing.clock_poll;
         wait = if told { poll } else { poll.min(CLOCK_AGAIN) };
         let by = |lane| shared.reads.clock_offset(refresh(&shared, lane));
-        let readings = futures_util::future::join(by(Lane::Order), by(Lane::Cancel)).await;
+        let lanes = std::iter::once(Lane::Order).chain(std::iter::repeat_n(Lane::Cancel, WARM_CANCELS));
+        let readings = futures_util::future::join_all(lanes.map(by)).await;
         let mut best: Option<(i64, Duration)> = None;
-        for reading in [readings.0, readings.1] {
+        for reading in readings {
             match reading {
                 Ok(new) => {
                     if let Some(notice) = &new.notice {

@@ -1,13 +1,12 @@
-//! Cancels and the kill path. They use connections, nonces and a share of the budgets that placements cannot touch, and they
-//! repeat until the venue has answered or the deadline has passed.
+//! Cancels. They use connections, nonces and a share of the budgets that placements cannot touch, and they repeat until the venue
+//! has answered or the deadline has passed.
 
 use std::time::Duration;
 
-use domain::{ClientKey, Fact, InstrumentId, RejectKind, VenueOrderId};
+use domain::{ClientKey, Fact, RejectKind, VenueOrderId};
 use futures_util::future::join_all;
-use serde::Deserialize;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::warn;
 use wire::hyperliquid::action::{self, Action, Answer, CancelByCloid, CancelByCloidRequest, CancelStatus, Response};
 use wire::hyperliquid::classify::{self, CancelEnd};
 
@@ -15,32 +14,30 @@ use super::outcome::Failure;
 use super::{action_weight, send_own};
 use crate::hyperliquid::Shared;
 use crate::hyperliquid::gauges::add;
-use crate::hyperliquid::limits::Purpose;
-use crate::hyperliquid::read;
-use crate::port::{CancelRequest, Sweep, SweepError};
+use crate::port::CancelRequest;
 
 /// Cancels per action: half of what the venue takes, and small enough that a refused batch is soon split.
-const BATCH_MAX: usize = 100;
+pub(super) const BATCH_MAX: usize = 100;
 /// Waits between attempts: short at first, for an order that should be gone is exposed until it is.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(1);
+pub(super) const RETRY_FIRST: Duration = Duration::from_millis(100);
+pub(super) const RETRY_MAX: Duration = Duration::from_secs(1);
 
 /// One order on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Target {
-    asset: u32,
-    name: Name,
+pub(super) struct Target {
+    pub asset: u32,
+    pub name: Name,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Name {
+pub(super) enum Name {
     Oid(u64),
     Cloid(ClientKey),
 }
 
 /// What the venue said about one cancel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Canceled,
     /// Never placed, already cancelled, or filled: the venue does not say which.
     Gone,
@@ -86,14 +83,15 @@ async fn answer(shared: &Shared, key: ClientKey, gone: bool) {
     }
 }
 
-struct Sent {
-    verdicts: Vec<Verdict>,
-    last_failure: Option<String>,
+/// What came of one batch.
+pub(super) struct Sent {
+    pub verdicts: Vec<Verdict>,
+    pub last_failure: Option<String>,
 }
 
 /// Sends the cancels of one batch until each is answered or the deadline passes. A batch that is refused whole is split in
 /// halves, so that one bad member does not keep the others open.
-async fn send_until(shared: &Shared, targets: &[Target], deadline: Instant) -> Sent {
+pub(super) async fn send_until(shared: &Shared, targets: &[Target], deadline: Instant) -> Sent {
     let mut verdicts = vec![Verdict::Open; targets.len()];
     let mut last_failure = None;
     // parts of `targets` still to be answered, from and to; halves of halves: never more than `targets.len()` of them
@@ -111,10 +109,12 @@ async fn send_until(shared: &Shared, targets: &[Target], deadline: Instant) -> S
         }
         let batch = &targets[from..to];
         let step = match attempt(shared, batch, left).await {
-            Err(Failure::NoBudget(spent)) => Step::Retry(format!("not sent: {spent}")),
             Ok(Answer::Ok(Response::Cancel(statuses))) if statuses.len() == batch.len() => {
-                for (verdict, status) in verdicts[from..to].iter_mut().zip(&statuses) {
+                for ((verdict, target), status) in verdicts[from..to].iter_mut().zip(batch).zip(&statuses) {
                     *verdict = judge(status);
+                    if let (Name::Oid(oid), Verdict::Canceled | Verdict::Gone) = (target.name, *verdict) {
+                        shared.known.over(oid);
+                    }
                 }
                 if let Some(CancelStatus::Error(text)) = statuses.iter().find(|s| judge(s) == Verdict::Open) {
                     last_failure = Some(text.clone());
@@ -128,6 +128,7 @@ async fn send_until(shared: &Shared, targets: &[Target], deadline: Instant) -> S
             Ok(Answer::Ok(other)) => Step::Retry(format!("unexpected answer {other:?}")),
             Ok(Answer::Err(text)) => refused(&text, &mut duplicates),
             Err(Failure::NotSent(why)) => Step::GiveUp(why),
+            Err(Failure::NoBudget(spent)) => Step::Retry(format!("not sent: {spent}")),
             Err(Failure::Lost { lost, detail }) => {
                 if lost == domain::Lost::Throttled {
                     add(&shared.counters.throttled, 1);
@@ -197,7 +198,8 @@ fn judge(status: &CancelStatus) -> Verdict {
 /// One action, signed afresh with a nonce of its own: a cancel is idempotent, and a lost one may have spent its nonce.
 async fn attempt(shared: &Shared, batch: &[Target], left: Duration) -> Result<Answer, Failure> {
     let now = (shared.clock)();
-    shared.reads.weight.take(now, action_weight(batch.len()), Purpose::Cancel)?;
+    // booked, never refused here: our count may be wrong, the venue's refusal costs nothing, and an open order is worse
+    shared.reads.weight.charge(now, action_weight(batch.len()));
     let nonce = shared.nonces.next(now.wall_ms).map_err(|e| Failure::NotSent(e.to_string()))?;
     shared.address.cancel(u64::try_from(batch.len()).unwrap_or(u64::MAX));
     add(&shared.counters.cancels_sent, batch.len());
@@ -227,93 +229,4 @@ fn action_for(batch: &[Target]) -> Action {
         .collect();
     assert_eq!(by_cloid.len(), batch.len(), "invariant: a batch of cancels names its orders in one way");
     Action::CancelByCloid(CancelByCloid { cancels: by_cloid, fast: false })
-}
-
-/// The kill path (C31). See [`crate::OrderPort::sweep`].
-pub(in crate::hyperliquid) async fn sweep(
-    shared: &Shared,
-    instruments: &[InstrumentId],
-    deadline: Duration,
-) -> Result<Sweep, SweepError> {
-    let began = Instant::now();
-    let end = began + deadline;
-    let mut report = Sweep::default();
-    let mut empty_at: Option<Instant> = None;
-    let mut left = 0;
-    let mut last = "none".to_owned();
-    let mut wait = RETRY_FIRST;
-    while Instant::now() < end {
-        let remaining = end.saturating_duration_since(Instant::now());
-        match read::open_orders_for_kill(shared, remaining.min(shared.config.timing.read)).await {
-            Err(e) => {
-                last = e.to_string();
-                tokio::time::sleep(wait.min(remaining)).await;
-                wait = (wait * 2).min(RETRY_MAX);
-            }
-            Ok(rows) => {
-                report.reads += 1;
-                let targets = targets(shared, instruments, &rows);
-                left = u32::try_from(targets.len()).unwrap_or(u32::MAX);
-                let pause = shared.config.timing.sweep_pause;
-                let landing = shared.landing.at(shared.venue_now_ms());
-                if targets.is_empty() && landing > 0 {
-                    // an order that is on its way could be in the book a moment after this look
-                    last = format!("{landing} placements without an answer may still land");
-                    empty_at = None;
-                    tokio::time::sleep(pause.min(remaining)).await;
-                    continue;
-                }
-                if targets.is_empty() {
-                    match empty_at {
-                        Some(first) if first.elapsed() >= pause => {
-                            report.took = began.elapsed();
-                            info!(
-                                canceled = report.canceled,
-                                gone = report.gone,
-                                reads = report.reads,
-                                "no open orders, seen twice"
-                            );
-                            return Ok(report);
-                        }
-                        Some(first) => tokio::time::sleep(pause.saturating_sub(first.elapsed()).min(remaining)).await,
-                        None => {
-                            empty_at = Some(Instant::now());
-                            tokio::time::sleep(pause.min(remaining)).await;
-                        }
-                    }
-                    continue;
-                }
-                empty_at = None;
-                // one attempt's time, then look again: what the venue shows is what counts
-                let until = Instant::now() + shared.config.timing.cancel_attempt.min(remaining);
-                for sent in join_all(targets.chunks(BATCH_MAX).map(|batch| send_until(shared, batch, until))).await {
-                    for verdict in sent.verdicts {
-                        report.canceled += u32::from(verdict == Verdict::Canceled);
-                        report.gone += u32::from(verdict == Verdict::Gone);
-                    }
-                    if let Some(why) = sent.last_failure {
-                        last = why;
-                    }
-                }
-            }
-        }
-    }
-    Err(SweepError { left, reads: report.reads, took: began.elapsed(), last })
-}
-
-/// An open order as far as the kill path reads it: nothing else in the row can keep it from being cancelled.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(in crate::hyperliquid) struct OpenRow {
-    coin: String,
-    oid: u64,
-}
-
-fn targets(shared: &Shared, instruments: &[InstrumentId], rows: &[OpenRow]) -> Vec<Target> {
-    let wanted = |id: InstrumentId| instruments.is_empty() || instruments.contains(&id);
-    rows.iter()
-        .filter_map(|row| {
-            let market = shared.markets.coin(&row.coin)?;
-            wanted(market.id).then_some(Target { asset: market.venue_asset, name: Name::Oid(row.oid) })
-        })
-        .collect()
 }

@@ -19,6 +19,6 @@ pub use daemon::{Daemon, PaperProc, daemon_binary};
 pub use process::{Proc, WaitError};
 pub use rig::{Rig, Want};
 pub use rpc_proxy::{Fate, RpcProxy};
-pub use setup::{ACCOUNT, KEY, Setup};
+pub use setup::{ACCOUNT, KEY, LOADABLE, Setup};
 pub use skip::{Missing, skip};
 pub use witness::{Client, Witness, node_packages};

@@ -11,6 +11,17 @@ use anyhow::{Context, Result};
 pub const KEY: &str = "0x4646464646464646464646464646464646464646464646464646464646464646";
 /// The address of [`KEY`].
 pub const ACCOUNT: &str = "0x9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f";
+/// What lets an account be loaded far beyond what the defaults allow, so that a fall of a tenth costs most of it.
+pub const LOADABLE: [&str; 8] = [
+    "guard.leverage_max=12",
+    "guard.sizing.tier=high",
+    "guard.sizing.tier_leverage=10",
+    "guard.cover.shocked_min=1.15",
+    "guard.cover.kill=1.15",
+    "guard.liquidation.distance_min=0.02",
+    "guard.parent_notional_max_usd=200000",
+    "guard.order_notional_max_usd=200000",
+];
 
 /// Files of one test.
 pub struct Setup {

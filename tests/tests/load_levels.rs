@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use plimsoll_tests::Rig;
 use plimsoll_tests::rig::{clear_of_midnight, open_in, progress};
+use plimsoll_tests::{LOADABLE, Rig};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -38,19 +38,7 @@ fn entries(rig: &Rig, kind: &str) -> Vec<Value> {
 ///
 /// Normal moves are taken tenfold, so that the runway of such an account is minutes whatever volatility its venue's past happens to
 /// have, and a reduction takes the shortest horizon there is. The buffer that this would ask of new orders is for a minute.
-const DEEP: [&str; 11] = [
-    "guard.leverage_max=12",
-    "guard.sizing.tier=high",
-    "guard.sizing.tier_leverage=10",
-    "guard.cover.shocked_min=1.15",
-    "guard.cover.kill=1.15",
-    "guard.liquidation.distance_min=0.02",
-    "guard.parent_notional_max_usd=200000",
-    "guard.order_notional_max_usd=200000",
-    "guard.buffer.tail=10",
-    "guard.buffer.exit_minutes=1",
-    "guard.buffer.runway_hours_min=0",
-];
+const DEEP: [&str; 3] = ["guard.buffer.tail=10", "guard.buffer.exit_minutes=1", "guard.buffer.runway_hours_min=0"];
 
 const MILD: &str =
     "[guard.scenario.crash]\nshock = { \"*\" = \"-0.02\" }\n[guard.scenario.rally]\nshock = { \"*\" = \"0.02\" }\n";
@@ -58,7 +46,7 @@ const MILD: &str =
 #[test]
 fn a_fall_of_a_tenth_goes_through_the_levels_and_is_reduced_back_to_the_target() {
     let dir = tempfile::tempdir().unwrap();
-    let mut rig = Rig::on(dir.path(), &["paper.balance_usd=20000"], MILD, &DEEP).unwrap();
+    let mut rig = Rig::on(dir.path(), &["paper.balance_usd=20000"], MILD, &[&LOADABLE[..], &DEEP[..]].concat()).unwrap();
     let status = rig.start().unwrap();
     let equity = decimal(&status["desk"]["guard"]["accounts"]["hyperliquid"]["equity"]);
     // cover is 9.4 now, and 1.6 after a fall of a tenth: between the reduce and the kill level

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use plimsoll_tests::{ACCOUNT, Rig, http};
+use plimsoll_tests::{ACCOUNT, LOADABLE, Rig, http};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -14,20 +14,8 @@ const LONG: Duration = Duration::from_secs(120);
 const SPOT: i64 = 30_000;
 
 /// An account loaded so that a fall of nine hundredths costs most of it, whose usual moves leave it a runway of minutes.
-const DEEP: [&str; 12] = [
-    "guard.leverage_max=12",
-    "guard.sizing.tier=high",
-    "guard.sizing.tier_leverage=10",
-    "guard.cover.shocked_min=1.15",
-    "guard.cover.kill=1.15",
-    "guard.liquidation.distance_min=0.02",
-    "guard.parent_notional_max_usd=200000",
-    "guard.order_notional_max_usd=200000",
-    "guard.buffer.tail=1",
-    "guard.buffer.exit_minutes=1",
-    "guard.buffer.runway_hours_min=0",
-    "treasury.enabled=true",
-];
+const DEEP: [&str; 4] =
+    ["guard.buffer.tail=1", "guard.buffer.exit_minutes=1", "guard.buffer.runway_hours_min=0", "treasury.enabled=true"];
 
 const MORE: &str = "[treasury]\nspot_reserve_usd = \"500\"\n[guard.scenario.crash]\nshock = { \"*\" = \"-0.02\" }\n\
     [guard.scenario.rally]\nshock = { \"*\" = \"0.02\" }\n";
@@ -43,7 +31,7 @@ fn cover(status: &Value) -> Option<Decimal> {
 
 /// A long position with cover 9.4, and collateral in the spot balance.
 fn loaded(dir: &Path) -> Rig {
-    let mut rig = Rig::on(dir, &["paper.balance_usd=20000"], MORE, &DEEP).unwrap();
+    let mut rig = Rig::on(dir, &["paper.balance_usd=20000"], MORE, &[&LOADABLE[..], &DEEP[..]].concat()).unwrap();
     let deposit = json!({ "user": ACCOUNT, "usd": SPOT.to_string(), "spot": true });
     let status = rig.start().unwrap();
     http::post(&rig.venue.url(), "/control/deposit", &deposit).unwrap();

@@ -4,9 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{
-    EvmAddress, Fact, Route, Stamp, Transfer, TransferEvent, TransferId, TransferIntent, TransferOutcome, Usd, WalletView,
-};
+use domain::{EvmAddress, Fact, Route, Stamp, Transfer, TransferEvent, TransferId, TransferIntent, TransferOutcome};
 use margin_guard::{ReleasedTransfer, TransferStep};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -14,7 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::abi;
 use crate::key::{Key, SignError};
-use crate::machine::{self, Agreed, Glance, Machine, Move, Policy, Rules, Sight};
+use crate::machine::{self, Glance, Machine, Move, Policy, Rules};
 use crate::rpc::{Endpoint, Question, Trial};
 
 /// Where the wallet gets the time: the supervisor's clock.
@@ -354,7 +352,7 @@ impl Task {
         let rules =
             Rules { chain_id: self.config.chain_id, head_age_max_s: self.config.head_age_max_s, lag_max: self.config.lag_max };
         let sight = machine::merge(rules, now.wall_ms / 1_000, &glances);
-        self.tell(self.seen(now, &sight)).await;
+        self.tell(sight.told(now, self.config.chain_id, self.key.address(), self.config.token)).await;
         if let (Some(look), Some(machine)) = (&sight.look, self.machine.as_mut()) {
             let moves = machine.look(now, look);
             self.act(moves).await;
@@ -408,36 +406,6 @@ impl Task {
             }
         }
         all
-    }
-
-    fn seen(&self, now: Stamp, sight: &Sight) -> Fact {
-        let reasons = || {
-            let all: Vec<String> = sight.out.iter().map(|(at, why)| format!("endpoint {}: {why}", at + 1)).collect();
-            all.join("; ")
-        };
-        let Some(look) = &sight.look else { return Fact::WalletDoubt(reasons()) };
-        if !look.complete {
-            return Fact::WalletDoubt(reasons());
-        }
-        let (Some(nonce), Some(nonce_safe), Some(safe)) = (look.nonce, look.nonce_safe, look.safe) else {
-            return Fact::WalletDoubt("the endpoints disagree on the wallet's nonce".into());
-        };
-        if look.found == Agreed::No {
-            return Fact::WalletDoubt("the endpoints disagree on where a transaction is".into());
-        }
-        Fact::Wallet(Box::new(WalletView {
-            chain_id: self.config.chain_id,
-            wallet: self.key.address(),
-            token: self.config.token,
-            balance: Usd::from_micros(look.balance),
-            gas: look.gas,
-            nonce,
-            nonce_safe,
-            base_fee: look.base_fee,
-            head: look.head,
-            safe,
-            at: now,
-        }))
     }
 
     async fn act(&mut self, moves: Vec<Move>) {

@@ -4,6 +4,7 @@
 //! A failing seed is printed; put it into `FOUND`, where it stays. `PLIMSOLL_LAB_SEEDS=5000..9000` runs others.
 
 mod common;
+mod reckless;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +17,6 @@ use domain::{
     ParentChange, ParentId, ParentSpec, Placement, Prng, Px, Qty, Ratio, Schedule, Seed, Side, Span, StopLevel, Usd, Venue,
 };
 use exchange::{Asset, ExchangeSpec, Fault, SyntheticFlow, SyntheticParams};
-use margin_guard::{Limits, RawBuffer, RawCover, RawDrawdown, RawLimits, RawLiquidation, RawNumber, RawScenario, RawSizing};
 use plimsoll_lab::{Faults, World, WorldSpec};
 
 const START_MS: u64 = 1_790_000_400_000;
@@ -27,55 +27,6 @@ const BUILD: u64 = 60;
 const BACK_WITHIN: u64 = 400;
 /// Seeds that once failed.
 const FOUND: &[u64] = &[];
-
-/// Limits under which an account can be loaded far beyond what anybody should: what is tested is the way back.
-fn limits() -> Limits {
-    let n = |text: &str| Some(RawNumber::new(text));
-    let shock = |share: &str| RawScenario {
-        shock: BTreeMap::from([("*".into(), RawNumber::new(share))]),
-        funding_hours: n("0"),
-        ..RawScenario::default()
-    };
-    let raw = RawLimits {
-        allow: vec!["hyperliquid:BTC".into(), "hyperliquid:ETH".into()],
-        order_notional_max_usd: n("1000000"),
-        parent_notional_max_usd: n("2000000"),
-        parents_per_hour_max_usd: n("9000000"),
-        market_notional_max_usd: n("2000000"),
-        venue_notional_max_usd: n("4000000"),
-        leverage_max: n("20"),
-        cover_min: n("1"),
-        sizing: RawSizing {
-            // a portfolio beside which the account is a sliver, so that leverage alone bounds it
-            other_equity_usd: n("1000000000"),
-            alloc_l2: n("1"),
-            share_instrument: n("1"),
-            share_venue: n("100"),
-            tier: n("high"),
-            tier_leverage: n("10"),
-            sigma_target: n("10"),
-            k_loss: n("0.000001"),
-            k_slippage: n("1"),
-            depth_share: n("1000000"),
-            ..RawSizing::default()
-        },
-        liquidation: RawLiquidation { distance_min: n("0") },
-        scenario: BTreeMap::from([("crash".into(), shock("-0.01")), ("rally".into(), shock("0.01"))]),
-        cover: RawCover { shocked_min: n("1"), ..RawCover::default() },
-        buffer: RawBuffer { tail: n("0"), runway_hours_min: n("0"), ..RawBuffer::default() },
-        drawdown: RawDrawdown {
-            trade: n("1"),
-            group: n("1"),
-            day: n("1"),
-            peak: n("1"),
-            velocity_1m: n("1"),
-            velocity_5m: n("1"),
-            velocity_15m: n("1"),
-        },
-        ..RawLimits::default()
-    };
-    Limits::check(raw).unwrap_or_else(|faults| panic!("{faults:?}"))
-}
 
 fn world(seed: u64, faults: Faults, balance: i32) -> World {
     let markets = vec![market(0, "BTC", 5, 60_000), market(1, "ETH", 4, 3_000)];
@@ -97,7 +48,7 @@ fn world(seed: u64, faults: Faults, balance: i32) -> World {
         exchange: ExchangeSpec::hyperliquid(START_MS, markets),
         markets: vec![Asset(0), Asset(1)],
         balance: Usd::whole(balance),
-        limits: limits(),
+        limits: reckless::limits(&["hyperliquid:BTC", "hyperliquid:ETH"]),
         latency: (Span::millis(5), Span::millis(120)),
         clock_offset_ms: 0,
         faults,
@@ -265,8 +216,15 @@ fn every_prefix_boots(world: &World) -> Result<(), String> {
         };
         let tenure = Tenure { epoch: Epoch(9_999), tag: World::TAG, seed: Seed(1), binary: String::new(), config: String::new() };
         let mut out = Vec::new();
-        let desk =
-            Desk::boot(config, limits(), &tenure, stamped.at, &log[..=at], &mut out).map_err(|e| format!("entry {at}: {e}"))?;
+        let desk = Desk::boot(
+            config,
+            reckless::limits(&["hyperliquid:BTC", "hyperliquid:ETH"]),
+            &tenure,
+            stamped.at,
+            &log[..=at],
+            &mut out,
+        )
+        .map_err(|e| format!("entry {at}: {e}"))?;
         let mut expected = books.clone();
         for effect in &out {
             if let Effect::Record(new) = effect {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use plimsoll_tests::skip;
+use plimsoll_tests::{LOADABLE, skip};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -11,16 +11,8 @@ use super::on_chain;
 use super::rig::{Funded, SOON, Wish, usd};
 
 /// Leverage far beyond what the defaults allow, so that a fall of a twelfth costs most of the account.
-const DEEP: [&str; 10] = [
-    "guard.leverage_max=12",
-    "guard.sizing.tier=high",
-    "guard.sizing.tier_leverage=10",
-    "guard.cover.shocked_min=1.15",
-    "guard.cover.kill=1.15",
+const DEEP: [&str; 2] = [
     "guard.cover.target=3.5",
-    "guard.liquidation.distance_min=0.02",
-    "guard.parent_notional_max_usd=200000",
-    "guard.order_notional_max_usd=200000",
     // the fall is as fast as it is
     "treasury.route.bridge.cost_usd=0.01",
 ];
@@ -39,8 +31,14 @@ fn cover(status: &Value) -> Option<Decimal> {
 #[test]
 fn cover_that_fell_below_its_trigger_is_restored_up_the_ladder_and_all_ledgers_agree() {
     on_chain("a falling market", |chain| {
-        let wish =
-            Wish { wallet: 5_000, spot: 1_000, venue: &["paper.balance_usd=20000"], more: MILD, set: &DEEP, ..Wish::default() };
+        let wish = Wish {
+            wallet: 5_000,
+            spot: 1_000,
+            venue: &["paper.balance_usd=20000"],
+            more: MILD,
+            set: &[&LOADABLE[..], &DEEP[..]].concat(),
+            ..Wish::default()
+        };
         let mut funded = Funded::on(chain, wish)?;
         let status = funded.rig.start()?;
         let equity = usd(&account(&status)["equity"])?;

@@ -1,6 +1,6 @@
 //! What several endpoints say of the chain, and what of it can be relied on (F88).
 
-use domain::{Inclusion, TxHash, Wei};
+use domain::{EvmAddress, Fact, Inclusion, Stamp, TxHash, Usd, WalletView, Wei};
 
 /// A mined transaction as one endpoint reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +114,36 @@ pub struct Sight {
     pub look: Option<Look>,
     /// Endpoints left out, by their place in the configuration, and why.
     pub out: Vec<(usize, String)>,
+}
+
+impl Sight {
+    /// What the treasury is told of it: the wallet as all endpoints show it, or why it is in doubt.
+    #[must_use]
+    pub fn told(&self, now: Stamp, chain_id: u64, wallet: EvmAddress, token: EvmAddress) -> Fact {
+        let Some(look) = self.look.as_ref().filter(|look| look.complete) else {
+            let reasons: Vec<String> = self.out.iter().map(|(at, why)| format!("endpoint {}: {why}", at + 1)).collect();
+            return Fact::WalletDoubt(reasons.join("; "));
+        };
+        let (Some(nonce), Some(nonce_safe), Some(safe)) = (look.nonce, look.nonce_safe, look.safe) else {
+            return Fact::WalletDoubt("the endpoints disagree on the wallet's nonce".into());
+        };
+        if look.found == Agreed::No {
+            return Fact::WalletDoubt("the endpoints disagree on where a transaction is".into());
+        }
+        Fact::Wallet(Box::new(WalletView {
+            chain_id,
+            wallet,
+            token,
+            balance: Usd::from_micros(look.balance),
+            gas: look.gas,
+            nonce,
+            nonce_safe,
+            base_fee: look.base_fee,
+            head: look.head,
+            safe,
+            at: now,
+        }))
+    }
 }
 
 /// Compares what the endpoints show at second `now_s` of Unix time.

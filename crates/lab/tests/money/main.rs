@@ -7,6 +7,8 @@
 //! A failing seed is printed; put it into `FOUND`, where it stays. `PLIMSOLL_MONEY_SEEDS=0..10000` runs others.
 
 mod onchain;
+#[path = "../reckless/mod.rs"]
+mod reckless;
 mod verdict;
 
 use std::cell::RefCell;
@@ -23,10 +25,7 @@ use domain::{
     TransferId, TransferIntent, Trigger, Usd, UsdcRoad, Venue, Wei,
 };
 use exchange::{Asset, ExchangeSpec, Fault, MarketSpec, SyntheticFlow, SyntheticParams};
-use margin_guard::{
-    Limits, RawBuffer, RawCover, RawDestination, RawDrawdown, RawLimits, RawLiquidation, RawNumber, RawScenario, RawSizing,
-    RawTreasury, RawWallet, TreasuryLimits,
-};
+use margin_guard::{RawDestination, RawNumber, RawTreasury, RawWallet, TreasuryLimits};
 use onchain::{BRIDGE, CHAIN, Chain, Credit, Shared, TOKEN, WALLET};
 use plimsoll_lab::{Faults, Money, World, WorldSpec};
 use rust_decimal::Decimal;
@@ -49,54 +48,6 @@ const FOUND: &[u64] = &[204, 229, 308, 345, 1061, 5063];
 
 fn n(text: &str) -> Option<RawNumber> {
     Some(RawNumber::new(text))
-}
-
-/// Limits under which an account can be loaded far beyond what anybody should: what is tested is the way back.
-fn limits() -> Limits {
-    let shock = |share: &str| RawScenario {
-        shock: BTreeMap::from([("*".into(), RawNumber::new(share))]),
-        funding_hours: n("0"),
-        ..RawScenario::default()
-    };
-    let raw = RawLimits {
-        allow: vec!["hyperliquid:BTC".into()],
-        order_notional_max_usd: n("1000000"),
-        parent_notional_max_usd: n("2000000"),
-        parents_per_hour_max_usd: n("9000000"),
-        market_notional_max_usd: n("2000000"),
-        venue_notional_max_usd: n("4000000"),
-        leverage_max: n("20"),
-        cover_min: n("1"),
-        sizing: RawSizing {
-            // a portfolio beside which the account is a sliver, so that leverage alone bounds it
-            other_equity_usd: n("1000000000"),
-            alloc_l2: n("1"),
-            share_instrument: n("1"),
-            share_venue: n("100"),
-            tier: n("high"),
-            tier_leverage: n("10"),
-            sigma_target: n("10"),
-            k_loss: n("0.000001"),
-            k_slippage: n("1"),
-            depth_share: n("1000000"),
-            ..RawSizing::default()
-        },
-        liquidation: RawLiquidation { distance_min: n("0") },
-        scenario: BTreeMap::from([("crash".into(), shock("-0.01")), ("rally".into(), shock("0.01"))]),
-        cover: RawCover { shocked_min: n("1"), ..RawCover::default() },
-        buffer: RawBuffer { tail: n("0"), runway_hours_min: n("0"), ..RawBuffer::default() },
-        drawdown: RawDrawdown {
-            trade: n("1"),
-            group: n("1"),
-            day: n("1"),
-            peak: n("1"),
-            velocity_1m: n("1"),
-            velocity_5m: n("1"),
-            velocity_15m: n("1"),
-        },
-        ..RawLimits::default()
-    };
-    Limits::check(raw).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
 /// What a seed decides about money.
@@ -142,7 +93,7 @@ fn terms(chance: &mut Prng) -> Terms {
 }
 
 fn plan(terms: &Terms) -> TreasuryPlan {
-    let limits = limits();
+    let limits = reckless::limits(&["hyperliquid:BTC"]);
     let plan = TreasuryPlan::new(terms.treasury.clone(), Venue::Hyperliquid, WALLET, limits.cover());
     let wallet = WalletRung { reserve: Usd::whole(terms.reserve), gas_reserve: Wei::gwei(1_000_000), cctp: None };
     let plan = TreasuryPlan {
@@ -223,7 +174,7 @@ impl Run {
             exchange: ExchangeSpec::hyperliquid(START_MS, vec![market]),
             markets: vec![Asset(0)],
             balance: Usd::whole(ACCOUNT_USD),
-            limits: limits(),
+            limits: reckless::limits(&["hyperliquid:BTC"]),
             latency: (Span::millis(5), Span::millis(120)),
             clock_offset_ms: 0,
             faults,

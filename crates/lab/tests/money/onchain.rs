@@ -5,10 +5,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use chain::machine::{Agreed, Glance, Machine, MinedTx, Move, Plan, Policy, Preflight, Rules, merge};
+use chain::machine::{Glance, Machine, MinedTx, Move, Plan, Policy, Preflight, Rules, merge};
 use domain::{
     Attempt, AttemptKind, EvmAddress, Fact, Inclusion, Prng, RawTx, Seed, Stamp, TransferEvent, TransferId, TransferIntent,
-    TransferOutcome, TxHash, Usd, WalletView, Wei,
+    TransferOutcome, TxHash, Usd, Wei,
 };
 use margin_guard::{ReleasedTransfer, TransferStep};
 use plimsoll_lab::{Outside, Passed};
@@ -379,29 +379,10 @@ impl Chain {
     fn look(&mut self, now: Stamp) {
         let glances = [self.glance(0), self.glance(1)];
         let sight = merge(RULES, now.wall_ms / 1_000, &glances);
-        let doubt = |why: &str| Fact::WalletDoubt(why.to_owned());
-        let fact = match &sight.look {
-            Some(look) if look.complete && look.found != Agreed::No => match (look.nonce, look.nonce_safe, look.safe) {
-                (Some(nonce), Some(nonce_safe), Some(safe)) => Fact::Wallet(Box::new(WalletView {
-                    chain_id: CHAIN,
-                    wallet: WALLET,
-                    token: TOKEN,
-                    balance: Usd::from_micros(look.balance),
-                    gas: look.gas,
-                    nonce,
-                    nonce_safe,
-                    base_fee: look.base_fee,
-                    head: look.head,
-                    safe,
-                    at: now,
-                })),
-                _ => doubt("the endpoints disagree on the wallet's nonce"),
-            },
-            Some(_) | None => {
-                self.meet("the wallet is in doubt");
-                doubt("an endpoint is left out")
-            }
-        };
+        let fact = sight.told(now, CHAIN, WALLET, TOKEN);
+        if matches!(fact, Fact::WalletDoubt(_)) {
+            self.meet("the wallet is in doubt");
+        }
         self.facts.push(fact);
         let Some(mut machine) = self.machine.take() else { return };
         if let Some(look) = sight.look {

@@ -1,6 +1,7 @@
 //! The HTTP side: `/info`, `/exchange`, `/ws`, and `/control`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -22,6 +23,7 @@ use crate::fault::{Fault, FaultOrder};
 use crate::socket;
 use crate::spec::{Routing, VenueLimits};
 use crate::venue::{Ask, Control, Ending, OUT_MAX, Post, Reply, Served};
+use crate::wire_log::WireLog;
 
 /// How long an answer that never comes is not given, before the connection is closed: longer than any client waits.
 const NEVER: Duration = Duration::from_secs(600);
@@ -31,6 +33,7 @@ const NEVER: Duration = Duration::from_secs(600);
 pub(crate) struct App {
     pub(crate) asks: mpsc::Sender<Ask>,
     pub(crate) limits: VenueLimits,
+    pub(crate) wire_log: Arc<WireLog>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -45,6 +48,7 @@ pub(crate) fn control(app: App) -> Router {
         .route("/control", get(index))
         .route("/control/faults", get(list).merge(post(order)).merge(delete(clear)))
         .route("/control/fills", get(truth))
+        .route("/control/wire", get(wire_page))
         .route("/control/state", get(state))
         .route("/control/market", post(market))
         .route("/control/deposit", post(deposit))
@@ -75,6 +79,7 @@ impl App {
 
     /// Acts, waiting out the latency that a fault asks for.
     pub(crate) async fn act(&self, ip: Option<IpAddr>, post: Post) -> Served {
+        self.wire_log.note(&post);
         let mut post = Some(Box::new(post));
         let mut is_admitted = false;
         loop {
@@ -116,7 +121,10 @@ async fn info(State(app): State<App>, ConnectInfo(peer): ConnectInfo<SocketAddr>
 async fn exchange(State(app): State<App>, ConnectInfo(peer): ConnectInfo<SocketAddr>, body: Bytes) -> Response {
     let served = match serde_json::from_slice::<Signed>(&body) {
         Ok(signed) => app.act(Some(peer.ip()), Post::new(signed)).await,
-        Err(e) => unreadable(&e),
+        Err(e) => {
+            app.wire_log.note_unreadable();
+            unreadable(&e)
+        }
     };
     deliver(&app, served).await
 }
@@ -164,7 +172,7 @@ async fn index() -> Json<Value> {
     Json(json!({
         "paths": [
             "GET /control/faults", "POST /control/faults", "DELETE /control/faults?fault=NAME", "GET /control/fills?user=0x…",
-            "GET /control/state", "POST /control/market", "POST /control/deposit", "POST /control/routing",
+            "GET /control/wire?since=N", "GET /control/state", "POST /control/market", "POST /control/deposit", "POST /control/routing",
         ],
         "faults": faults,
     }))
@@ -226,6 +234,16 @@ async fn truth(State(app): State<App>, Query(whose): Query<Whose>) -> Response {
         Ok(user) => answer(app.ask(|reply| Ask::Control(Control::Truth(user, reply))).await),
         Err(bad) => refusal(format!("user: {bad}")),
     }
+}
+
+#[derive(Deserialize)]
+struct Since {
+    #[serde(default)]
+    since: u64,
+}
+
+async fn wire_page(State(app): State<App>, Query(Since { since }): Query<Since>) -> Response {
+    Json(app.wire_log.page(since)).into_response()
 }
 
 async fn state(State(app): State<App>) -> Response {

@@ -33,9 +33,11 @@ pub mod tape;
 mod truth;
 mod universe;
 mod venue;
+mod wire_log;
 
 pub use chain::{BridgeKey, CctpSpec, ChainSpec};
 pub use fault::{ActiveFault, BadOrder, Fault, FaultOrder, Scope, UnknownFault};
 pub use server::{Gone, Paper, PaperHandle, StartError};
 pub use spec::{Accounts, History, Market, PaperSpec, Routing, UsdcRoad, VenueLimits};
 pub use truth::{OrderTruth, Truth};
+pub use wire_log::{Arrived, OrderArrived, WirePage};

@@ -1,6 +1,7 @@
 //! Starting, holding and stopping a venue.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
@@ -17,6 +18,7 @@ use crate::http::{self, App};
 use crate::spec::{Market, PaperSpec, Routing};
 use crate::truth::Truth;
 use crate::venue::{ASKS_MAX, Ask, Control, Venue};
+use crate::wire_log::{WireLog, WirePage};
 
 /// How long open connections may take to end at shutdown.
 const GRACE: Duration = Duration::from_secs(2);
@@ -81,7 +83,8 @@ impl Paper {
             Some(chain) => Some(Bridge::new(chain, asks.clone(), to_pay, stop.clone())?),
             None => None,
         };
-        let app = App { asks, limits: spec.limits.clone(), stop: stop.clone() };
+        let wire_log = Arc::new(WireLog::default());
+        let app = App { asks, limits: spec.limits.clone(), wire_log, stop: stop.clone() };
         let venue = Venue::new(spec, bridge.is_some().then_some(payouts), stop.clone())?;
         let paths = match apart {
             None => http::venue(app.clone()).merge(http::control(app.clone())),
@@ -205,6 +208,12 @@ impl PaperHandle {
     /// If the venue has stopped.
     pub async fn truth(&self, user: Address) -> Result<Truth, Gone> {
         self.control(|reply| Control::Truth(user, reply)).await
+    }
+
+    /// Every action that reached the venue from arrival `since` on, whatever became of it.
+    #[must_use]
+    pub fn wire(&self, since: u64) -> WirePage {
+        self.app.wire_log.page(since)
     }
 
     /// The venue's own figures.

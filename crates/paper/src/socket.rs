@@ -116,7 +116,10 @@ async fn answer(app: &App, id: u64, request: PostRequest) -> Option<String> {
         "info" => app.read(None, &request.payload).await,
         "action" => match serde_json::from_value::<Signed>(request.payload) {
             Ok(signed) => app.act(None, Post::new(signed)).await,
-            Err(e) => unreadable(&e),
+            Err(e) => {
+                app.wire_log.note_unreadable();
+                unreadable(&e)
+            }
         },
         _ => Served::text(422, format!("unknown post type {kind}")),
     };

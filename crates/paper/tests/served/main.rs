@@ -10,3 +10,4 @@ mod reads;
 mod steer;
 mod streams;
 mod tape;
+mod wire_log;

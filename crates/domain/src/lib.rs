@@ -4,6 +4,7 @@
 //! entry *are*, how they are written down, and which arithmetic is exact. It does not know venues' wire formats, limits,
 //! schedules, clocks or sockets. Start with [`Instrument`], then [`Intent`], [`Fact`] and [`Entry`].
 
+mod alert;
 pub mod cases;
 mod chance;
 mod collateral;
@@ -24,6 +25,7 @@ mod stop;
 mod time;
 mod transfer;
 
+pub use alert::{AccountSituation, Alert, Severity, Situation, Topic};
 pub use chance::{Prng, Seed};
 pub use collateral::{Cascade, DepositSeen, IdleBalance, IdlePlace, TreasuryAction, TreasuryDecision, UsdcRoad, UsdcRoads};
 pub use command::{Command, CommandReply};

@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ledger", &["domain"]),
     ("exchange", &["domain"]),
     ("journal", &["domain"]),
+    ("alerts", &["domain"]),
     ("desk", &["execution", "margin-guard", "risk", "domain"]),
     ("venue-connector", &["wire", "margin-guard", "domain"]),
     ("chain", &["margin-guard", "domain"]),

@@ -20,7 +20,7 @@ use risk::topup::Maintenance;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::{Desk, Effect, Severity};
+use crate::{Desk, Effect, Severity, Topic};
 
 /// How the note of every reduction that the desk admits begins. Operators' notes may not.
 pub(crate) const NOTE: &str = "deleverage:";
@@ -132,7 +132,7 @@ impl Desk {
         // it is live, and cancelling has no other condition
         if let Err(faults) = self.change_parent(now, id, &ParentChange::Cancel, why, out) {
             let text = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            self.alert(Severity::Act, "deleverage", format!("{id} could not be cancelled: {text}"), out);
+            self.alert(Severity::Act, Topic::Deleverage, format!("{id} could not be cancelled: {text}"), out);
         }
     }
 
@@ -185,7 +185,7 @@ impl Desk {
         if !troubles.is_empty() && self.deleveraging.told.get(&line.venue).is_none_or(|at| now.since(*at) >= TELL_AGAIN) {
             self.deleveraging.told.insert(line.venue, now);
             let text = format!("{}: {cover}, margin level {}: {}", line.venue, line.level, troubles.join("; "));
-            self.alert(Severity::Act, "deleverage", text, out);
+            self.alert(Severity::Act, Topic::Deleverage, text, out);
         }
     }
 

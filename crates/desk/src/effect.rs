@@ -1,8 +1,5 @@
-use std::fmt;
-
-use domain::{ClientKey, CommandReply, IdlePlace, InstrumentId, Stamped, TransferId, Venue, VenueOrderId};
+use domain::{Alert, ClientKey, CommandReply, IdlePlace, InstrumentId, Stamped, TransferId, Venue, VenueOrderId};
 use margin_guard::{Cleared, ClearedTransfer};
-use serde::Serialize;
 
 /// A request to cancel one order. It needs no permission and no durable record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,33 +10,6 @@ pub struct Cancel {
     pub instrument: InstrumentId,
     /// The venue's name of it, if known.
     pub order: Option<VenueOrderId>,
-}
-
-/// How much an alert matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Unexpected, nothing lost.
-    Warn,
-    /// Someone must act.
-    Act,
-}
-
-/// Something a person should know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Alert {
-    /// How much it matters.
-    pub severity: Severity,
-    /// What it is about, a stable word.
-    pub topic: &'static str,
-    /// The facts and what to do.
-    pub text: String,
-}
-
-impl fmt::Display for Alert {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.topic, self.text)
-    }
 }
 
 /// A read of collateral that is not in the perpetuals balance. What succeeds comes back as [`domain::Fact::Idle`] per place,

@@ -42,8 +42,9 @@ use margin_guard::{Guard, Limits};
 use serde::{Deserialize, Serialize};
 
 pub use books::Books;
+pub use domain::{Alert, Severity, Topic};
 pub use drill::{DrillLine, DrillPlan, DrillTerms, DrillView, Drills, Due, OpenDrill, OpenHop, Seen};
-pub use effect::{Alert, Cancel, CollateralRead, Effect, Severity};
+pub use effect::{Cancel, CollateralRead, Effect};
 pub use explain::{Asked, Background, Explanation, Fate, Judged, LimitsInForce, NoOrder, NotExplained, Verdict, explain};
 pub use order::{Order, Working};
 pub use parents::Ended;
@@ -499,7 +500,7 @@ impl Desk {
         }
         if before == StreamHealth::Up {
             let text = format!("{venue} {kind:?} stream is {health:?}; no new risk until it is back and the venue has been read");
-            self.alert(Severity::Warn, "stream", text, out);
+            self.alert(Severity::Warn, Topic::Stream, text, out);
         }
         self.holds_due = true;
     }
@@ -511,8 +512,11 @@ impl Desk {
         out.push(Effect::Record(Stamped { at, entry }));
     }
 
-    fn alert(&mut self, severity: Severity, topic: &'static str, text: String, out: &mut Vec<Effect>) {
-        let alert = Alert { severity, topic, text };
+    fn alert(&mut self, severity: Severity, topic: Topic, cause: String, out: &mut Vec<Effect>) {
+        self.tell(Alert::new(severity, topic, cause, Some(self.situation())), out);
+    }
+
+    fn tell(&mut self, alert: Alert, out: &mut Vec<Effect>) {
         self.alerts.push(alert.clone());
         out.push(Effect::Alert(alert));
     }
@@ -521,7 +525,7 @@ impl Desk {
         if self.books.frozen.contains_key(&instrument) {
             return;
         }
-        self.alert(Severity::Act, "frozen", format!("{instrument}: {why}"), out);
+        self.alert(Severity::Act, Topic::Frozen, format!("{instrument}: {why}"), out);
         self.guard.freeze(instrument, &why);
         self.record(now, Entry::Frozen { instrument, why }, out);
         self.holds_due = true;
@@ -532,7 +536,9 @@ impl Desk {
         if stop.level > before {
             self.record(now, Entry::Latch(stop.clone()), out);
             self.guard.set_stops(self.books.stops.clone());
-            self.alert(Severity::Act, "stopped", format!("level {} ({}): {}", stop.level, stop.scope, stop.cause), out);
+            let cause = format!("level {} ({}): {}", stop.level, stop.scope, stop.cause);
+            let alert = Alert::new(Severity::Act, Topic::Stopped, cause, Some(self.situation()));
+            self.tell(alert.having(Topic::Stopped.done(stop.level)), out);
             self.holds_due = true;
         }
         if self.books.stops.level() >= StopLevel::Cancel {

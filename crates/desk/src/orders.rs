@@ -8,7 +8,7 @@ use execution::ChildEvent;
 
 use crate::doubts::{ASK_AGAIN, Doubt};
 use crate::order::Working;
-use crate::{Cancel, Desk, Effect, Severity};
+use crate::{Cancel, Desk, Effect, Severity, Topic};
 
 /// How long after a send, a cancel or a closing report the desk waits for the streams before it asks.
 const PATIENCE: Span = Span::millis(400);
@@ -259,7 +259,7 @@ impl Desk {
                 "order {key} is over; the venue says that {} lots filled and its fills add up to {}: the fills are believed",
                 expected.0, order.filled.0
             );
-            self.alert(Severity::Act, "fills missing", text, out);
+            self.alert(Severity::Act, Topic::FillsMissing, text, out);
         }
         self.finish(now, key, OrderOutcome::Canceled, None, out);
     }
@@ -417,7 +417,7 @@ impl Desk {
             let Some(state) = self.books.orders.get(&key).map(|o| o.state) else { continue };
             let text =
                 format!("order {key} is {state:?} and the venue has not settled it for {ALARM_AFTER}; its margin stays reserved");
-            self.alert(Severity::Act, "unresolved", text, out);
+            self.alert(Severity::Act, Topic::Unresolved, text, out);
         }
     }
 }

@@ -7,7 +7,7 @@ use domain::{
 };
 
 use crate::order::Working;
-use crate::{Cancel, Desk, Effect, ForeignPolicy, Severity, VenueState};
+use crate::{Cancel, Desk, Effect, ForeignPolicy, Severity, Topic, VenueState};
 
 /// Orders asked for by key in one pull; each costs weight at the venue.
 const ASK_MAX: usize = 40;
@@ -70,7 +70,7 @@ impl Desk {
         state.pull_failures += 1;
         if state.pull_failures == 3 {
             let text = format!("{venue} could not be read three times in a row: {why}; the books are not being checked");
-            self.alert(Severity::Warn, "reconcile", text, out);
+            self.alert(Severity::Warn, Topic::Reconcile, text, out);
         }
     }
 
@@ -186,7 +186,7 @@ impl Desk {
         if freezes {
             self.freeze(now, report.instrument, text, out);
         } else {
-            self.alert(Severity::Warn, "stranger", text, out);
+            self.alert(Severity::Warn, Topic::Stranger, text, out);
         }
     }
 

@@ -9,7 +9,7 @@ use margin_guard::{Limits, RawLimits};
 use serde::Serialize;
 
 use crate::operator::fault;
-use crate::{Desk, Effect, Severity};
+use crate::{Desk, Effect, Severity, Topic};
 
 /// Keys that an alert names; the rest is counted. The journal names all.
 const KEYS_TOLD: usize = 12;
@@ -77,7 +77,7 @@ impl Desk {
                 if loosened > 0 {
                     let text =
                         format!("started with a configuration that loosens {loosened} keys of the last one: {}", told(changes));
-                    self.alert(Severity::Warn, "config", text, out);
+                    self.alert(Severity::Warn, Topic::Reload, text, out);
                 }
                 let keys = Some(config.keys.clone());
                 self.note_reload(now, ReloadOutcome::Started, Some(file), changes.clone(), Vec::new(), keys, &config.hash, out);
@@ -93,7 +93,7 @@ impl Desk {
                 self.configuration.held = None;
                 self.configuration.fixed.clear();
                 let text = format!("the configuration file is refused, and nothing changes: {}", why.join("; "));
-                self.alert(Severity::Act, "config", text, out);
+                self.alert(Severity::Act, Topic::Reload, text, out);
                 let config = self.books.config.clone();
                 self.note_reload(now, ReloadOutcome::Refused, file.as_ref(), Vec::new(), why.clone(), None, &config, out);
                 Ok(())
@@ -139,15 +139,20 @@ impl Desk {
         };
         if outcome == ReloadOutcome::Tightened {
             let tight = of(ChangeClass::Tighten);
-            self.alert(Severity::Warn, "config", format!("the configuration file tightens, in force now: {}", told(&tight)), out);
+            self.alert(
+                Severity::Warn,
+                Topic::Reload,
+                format!("the configuration file tightens, in force now: {}", told(&tight)),
+                out,
+            );
         }
         if !loosened.is_empty() {
             let text = format!("the configuration file loosens, held until plimsoll apply: {}", told(&loosened));
-            self.alert(Severity::Act, "config", text, out);
+            self.alert(Severity::Act, Topic::Reload, text, out);
         }
         if !fixed.is_empty() {
             let text = format!("the configuration file changes what only a restart can: {}", told(&fixed));
-            self.alert(Severity::Warn, "config", text, out);
+            self.alert(Severity::Warn, Topic::Reload, text, out);
         }
         let held = held.map(|config| Held { file: file.to_owned(), config: Box::new(config), changes: loosened });
         (self.configuration.held, self.configuration.fixed) = (held, fixed);
@@ -181,7 +186,7 @@ impl Desk {
         let text = format!("in force by an operator's word ({reason}): {}", told(&changes));
         self.note_reload(now, outcome, Some(&file), changes, why, Some(keys), &hash, out);
         self.enforce(now, limits, out);
-        self.alert(Severity::Warn, "config", text, out);
+        self.alert(Severity::Warn, Topic::Reload, text, out);
         Ok(())
     }
 

@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use domain::{ClientKey, Epoch, InstrumentId, Lots, ParentSpec, Px, Qty, Stamp, StopLevel, Stops, StreamHealth, Usd, Venue};
+use domain::{
+    AccountSituation, ClientKey, Epoch, InstrumentId, Lots, ParentSpec, Px, Qty, Situation, Stamp, StopLevel, StopScope, Stops,
+    StreamHealth, Usd, Venue,
+};
 use execution::Progress;
 use margin_guard::GuardStatus;
 use serde::Serialize;
@@ -105,6 +108,28 @@ pub struct Status {
 }
 
 impl Desk {
+    /// The state of affairs in short, as it goes with an alert.
+    #[must_use]
+    pub fn situation(&self) -> Situation {
+        let account = |v: &crate::VenueState| AccountSituation {
+            venue: v.venue,
+            level: self.books.levels.get(&v.venue).copied().unwrap_or_default(),
+            equity: v.view.as_ref().map(|a| a.equity),
+            maintenance: v.view.as_ref().map(|a| a.maintenance),
+        };
+        let held = || self.books.positions.iter().filter(|(_, lots)| lots.0 != 0);
+        let quantity = |(id, lots): (&InstrumentId, &Lots)| Some((*id, self.books.instruments.get(id)?.lots_decimal(*lots)));
+        Situation {
+            stop: self.books.stops.level(),
+            narrower: self.books.stops.iter().filter(|s| s.scope != StopScope::All).map(|s| (s.scope, s.level)).collect(),
+            accounts: self.venues.iter().map(account).collect(),
+            positions: held().filter_map(quantity).take(Situation::LINES_MAX).collect(),
+            more_positions: held().count().saturating_sub(Situation::LINES_MAX),
+            orders: self.books.live().count(),
+            unknown: self.books.unknown(),
+        }
+    }
+
     /// Everything an operator may want to see, at `now`.
     #[must_use]
     pub fn status(&self, now: Stamp) -> Status {

@@ -10,7 +10,7 @@ use margin_guard::Repeating;
 
 use crate::deleverage::is_reduction;
 use crate::profit::{Drawn, Quotes};
-use crate::{Desk, Effect, Severity};
+use crate::{Desk, Effect, Severity, Topic};
 
 /// Between two looks. Rules read what was found here; the guard refuses increases when it grows old.
 pub(crate) const ASSESS_EVERY: Span = Span::secs(1);
@@ -121,13 +121,13 @@ impl Desk {
             }
             // paused in the journal, so that it stays stopped over a restart (I30); one that has just ended needs no pause
             if self.change_parent(now, *parent, &ParentChange::Pause, why, out).is_ok() {
-                self.alert(Severity::Act, "repeats", format!("{parent} is paused: {why}"), out);
+                self.alert(Severity::Act, Topic::Repeats, format!("{parent} is paused: {why}"), out);
             }
         }
         let told = self.watch.alarmed.is_some_and(|at| now.since(at) < ALARM_AGAIN);
         if !found.alarms.is_empty() && !told {
             self.watch.alarmed = Some(now);
-            self.alert(Severity::Warn, "data", found.alarms.join("; "), out);
+            self.alert(Severity::Warn, Topic::Data, found.alarms.join("; "), out);
         }
     }
 
@@ -136,7 +136,7 @@ impl Desk {
         self.holds_due = true;
         let severity = if change.to >= MarginLevel::TopUp { Severity::Act } else { Severity::Warn };
         let text = format!("{}: margin level {}, was {}: {}", change.venue, change.to, change.from, change.why);
-        self.alert(severity, "margin", text, out);
+        self.alert(severity, Topic::Margin, text, out);
         if change.to >= MarginLevel::Kill {
             let cause = format!("margin level {}: {}", change.to, change.why);
             let stop =

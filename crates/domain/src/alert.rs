@@ -5,7 +5,7 @@ use std::fmt;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::{InstrumentId, MarginLevel, StopLevel, Usd, Venue};
+use crate::{InstrumentId, MarginLevel, StopLevel, StopScope, Usd, Venue};
 
 /// How much an alert matters. Ordered: later is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -67,12 +67,10 @@ pub enum Topic {
     Drill,
     /// Positions are not being closed as ordered.
     Flatten,
-    /// A changed configuration was not taken over.
+    /// The configuration file changed.
     Reload,
     /// The daemon itself: its journal, its tasks, its clock, its disk.
     Daemon,
-    /// Alerts themselves were lost.
-    Alerts,
     /// Somebody tries whether alerts arrive.
     Test,
 }
@@ -98,7 +96,6 @@ impl Topic {
             Topic::Flatten => "flatten",
             Topic::Reload => "reload",
             Topic::Daemon => "daemon",
-            Topic::Alerts => "alerts",
             Topic::Test => "test",
         }
     }
@@ -114,8 +111,14 @@ impl Topic {
                 }
                 StopLevel::Block => "no new order is sent, over restarts as well; what rests at the venue stays there",
                 StopLevel::Cancel => {
-                    "no new order is sent, over restarts as well; everything open at the venue is being cancelled until it has been \
-                     seen empty twice"
+                    "no new order is sent, over restarts as well; what is open there is being cancelled until the venue has shown it \
+                     empty twice"
+                }
+                StopLevel::Flatten => {
+                    "everything open is being cancelled, and then positions are closed, reduce-only and inside the collar"
+                }
+                StopLevel::Sever => {
+                    "everything open is cancelled as far as the venue answers, keys are forgotten and the process ends"
                 }
             },
             Topic::Frozen => "nothing may grow in this market; reductions that books and venue agree on still pass",
@@ -135,9 +138,8 @@ impl Topic {
             Topic::Treasury => "nothing is sent twice; where money cannot come in time positions are reduced instead",
             Topic::Drill => "the longer of expected and measured time counts in every buffer",
             Topic::Flatten => "what could be closed inside the collar is closed, reduce-only; the rest is left as it is",
-            Topic::Reload => "nothing was changed: the configuration that was in force stays in force",
+            Topic::Reload => "what only tightens is in force; what loosens waits, and a file that is wrong changes nothing",
             Topic::Daemon => "no new risk is taken; as far as the venue answers everything open is cancelled",
-            Topic::Alerts => "the newest and gravest were kept",
             Topic::Test => "nothing",
         }
     }
@@ -176,11 +178,10 @@ impl Topic {
             Topic::Treasury => "look at plimsoll treasury: it names the transfer, where it is, and which command closes it",
             Topic::Drill => "look at plimsoll drill --list and try the way by hand before you need it",
             Topic::Flatten => "look at plimsoll status for what is left, and close it at the venue's own site",
-            Topic::Reload => "plimsoll check --diff names what is wrong or must be approved; correct the file",
-            Topic::Daemon => "look at the daemon's log and the machine (disk, clock, memory) before you start it again",
-            Topic::Alerts => {
-                "look at plimsoll status and the log for what was not told, and at plimsoll alerts for targets that fail"
+            Topic::Reload => {
+                "plimsoll check --diff names what is wrong, waits or needs a restart: correct the file, or plimsoll apply --reason …"
             }
+            Topic::Daemon => "look at the daemon's log and the machine (disk, clock, memory) before you start it again",
             Topic::Test => "nothing: you read it, so it works",
         }
     }
@@ -208,11 +209,14 @@ pub struct AccountSituation {
 /// The state of affairs when an alert was raised, in short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Situation {
-    /// How far the daemon is stopped.
+    /// How far everything is stopped.
     pub stop: StopLevel,
+    /// What is stopped further than that.
+    #[serde(default)]
+    pub narrower: Vec<(StopScope, StopLevel)>,
     /// Every account.
     pub accounts: Vec<AccountSituation>,
-    /// Positions by our own fills, in base units, at most [`Situation::POSITIONS_MAX`]; positive is long.
+    /// Positions by our own fills, in base units, at most [`Situation::LINES_MAX`]; positive is long.
     pub positions: Vec<(InstrumentId, Decimal)>,
     /// Positions beyond those.
     pub more_positions: usize,
@@ -223,13 +227,19 @@ pub struct Situation {
 }
 
 impl Situation {
-    /// A message is read on a telephone: more positions than this are counted.
-    pub const POSITIONS_MAX: usize = 8;
+    /// A message is read on a telephone: of what has many, so many are named and the rest is counted.
+    pub const LINES_MAX: usize = 8;
 }
 
 impl fmt::Display for Situation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "stop level {:?}", self.stop)?;
+        write!(f, "stop level {}", self.stop)?;
+        for (scope, level) in self.narrower.iter().take(Situation::LINES_MAX) {
+            write!(f, ", {scope} {level}")?;
+        }
+        if self.narrower.len() > Situation::LINES_MAX {
+            write!(f, " and {} more", self.narrower.len() - Situation::LINES_MAX)?;
+        }
         for account in &self.accounts {
             write!(f, "; {}: margin level {}", account.venue, account.level)?;
             match account.equity {
@@ -295,5 +305,61 @@ impl Alert {
 impl fmt::Display for Alert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.topic, self.cause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_topic_says_what_is_done_and_what_is_to_do_and_is_called_alike_everywhere() {
+        let all = [
+            Topic::Stopped,
+            Topic::Frozen,
+            Topic::Margin,
+            Topic::Deleverage,
+            Topic::Repeats,
+            Topic::Data,
+            Topic::Stream,
+            Topic::Reconcile,
+            Topic::Stranger,
+            Topic::FillsMissing,
+            Topic::Unresolved,
+            Topic::Treasury,
+            Topic::Drill,
+            Topic::Flatten,
+            Topic::Reload,
+            Topic::Daemon,
+            Topic::Test,
+        ];
+        for topic in all {
+            assert_eq!(serde_json::to_value(topic).unwrap(), topic.word());
+            let done: std::collections::BTreeSet<&str> = StopLevel::ALL.into_iter().map(|level| topic.done(level)).collect();
+            assert_eq!(done.len(), if topic == Topic::Stopped { StopLevel::ALL.len() } else { 1 }, "{topic}");
+            assert!(!topic.todo().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_situation_reads_in_one_line() {
+        let dydx = AccountSituation { venue: Venue::Dydx, level: MarginLevel::Ok, equity: None, maintenance: None };
+        let mut state = Situation {
+            stop: StopLevel::ReduceOnly,
+            narrower: vec![("market:hyperliquid:BTC".parse().unwrap(), StopLevel::Cancel)],
+            accounts: vec![dydx],
+            positions: Vec::new(),
+            more_positions: 0,
+            orders: 0,
+            unknown: 0,
+        };
+        let line = "stop level reduce-only, market:hyperliquid:BTC cancel; dydx: margin level ok, equity not told; no position; \
+                    0 open orders";
+        assert_eq!(state.to_string(), line);
+        state.narrower = vec![state.narrower[0]; 10];
+        state.positions = vec![("hyperliquid:BTC".parse().unwrap(), Decimal::new(150, 2))];
+        assert!(
+            state.to_string().ends_with("and 2 more; dydx: margin level ok, equity not told; hyperliquid:BTC 1.5; 0 open orders")
+        );
     }
 }

@@ -472,8 +472,8 @@ impl Loop {
                     }
                 }
                 Effect::Alert(alert) => match alert.severity {
-                    Severity::Warn => warn!(topic = alert.topic, "{}", alert.text),
-                    Severity::Act => error!(topic = alert.topic, "{}", alert.text),
+                    Severity::Warn => warn!(topic = alert.topic.word(), "{}", alert.cause),
+                    Severity::Act => error!(topic = alert.topic.word(), "{}", alert.cause),
                 },
             }
         }

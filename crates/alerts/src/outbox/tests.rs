@@ -355,6 +355,7 @@ fn the_state_goes_with_the_alert() {
     let state = Situation {
         stop: StopLevel::Cancel,
         accounts: Vec::new(),
+        narrower: Vec::new(),
         positions: Vec::new(),
         more_positions: 0,
         orders: 3,
@@ -364,6 +365,6 @@ fn the_state_goes_with_the_alert() {
     outbox.raise(at(0), Alert::new(Severity::Act, Topic::Stopped, "drill", Some(state.clone()))).unwrap();
     let record = outbox.due(at(0)).remove(0).record;
     assert_eq!(record.alert.state, Some(state));
-    assert!(record.alert.done.contains("everything open at the venue is being cancelled"), "{}", record.alert.done);
+    assert!(record.alert.done.contains("what is open there is being cancelled"), "{}", record.alert.done);
     assert!(record.alert.todo.contains("plimsoll rearm"), "{}", record.alert.todo);
 }

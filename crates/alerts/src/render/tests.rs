@@ -15,6 +15,7 @@ fn delivery(severity: Severity, cause: &str) -> Delivery {
     };
     let state = Situation {
         stop: StopLevel::Cancel,
+        narrower: Vec::new(),
         accounts: vec![account],
         positions: vec![("hyperliquid:BTC".parse().unwrap(), Decimal::new(-60, 2))],
         more_positions: 2,

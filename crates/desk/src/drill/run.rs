@@ -10,7 +10,7 @@ use domain::{
 use margin_guard::withdrawal_fee;
 
 use super::{DrillPlan, DrillView, OpenDrill, OpenHop, Seen};
-use crate::{Desk, Effect, Severity};
+use crate::{Desk, Effect, Severity, Topic};
 
 /// The same alarm is raised again after a day.
 const ALARM_AGAIN: Span = Span::secs(86_400);
@@ -140,7 +140,7 @@ impl Desk {
         let receipt = open.receipt(now, outcome);
         if let DrillOutcome::Failed { why } = &receipt.outcome {
             let text = format!("drill {} of {} failed: {why}", open.id, open.path);
-            self.alert(Severity::Act, "drill", text, out);
+            self.alert(Severity::Act, Topic::Drill, text, out);
         }
         self.drilling.back = None;
         self.record(now, Entry::Drill { id: open.id, event: DrillEvent::Ended(receipt) }, out);
@@ -157,7 +157,7 @@ impl Desk {
             "drill {}: the {} {} of {} is under way for {elapsed}, expected in {expected}; the buffer counts the longer time",
             open.id, hop.route, hop.transfer, hop.amount
         );
-        self.alert(Severity::Act, "drill", text, out);
+        self.alert(Severity::Act, Topic::Drill, text, out);
     }
 
     /// What arrived goes back.
@@ -358,7 +358,7 @@ impl Desk {
                 None => format!("see plimsoll drill --list, or run plimsoll drill --path {path}"),
             };
             let text = format!("the drill of {path} is overdue for {}: {what}", now.since(since));
-            self.alert(Severity::Act, "drill", text, out);
+            self.alert(Severity::Act, Topic::Drill, text, out);
         }
     }
 

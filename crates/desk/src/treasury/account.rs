@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use super::plan::{Decision, Inputs, Isolated, UnderWay, decide, into, meant_for, moved};
 use super::sources::REFUSED_FOR;
 use super::{Treasurer, TreasuryPlan};
-use crate::{Desk, Effect, Severity};
+use crate::{Desk, Effect, Severity, Topic};
 
 /// How long an answer about a nearer source is waited for: a read takes less than a second.
 const READ_PATIENCE: Span = Span::secs(5);
@@ -225,7 +225,7 @@ impl Desk {
         };
         let tell = tell.filter(|_| treasurer.may_tell(now, &format!("decision {action:?}")));
         if let Some(severity) = tell {
-            self.alert(severity, "treasury", format!("{}: {why}", action.name()), out);
+            self.alert(severity, Topic::Treasury, format!("{}: {why}", action.name()), out);
         }
         if let Some(entry) = entry {
             self.record(now, entry, out);

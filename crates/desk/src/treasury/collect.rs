@@ -7,7 +7,7 @@ use margin_guard::DestinationKind;
 
 use super::Treasurer;
 use crate::effect::CollateralRead;
-use crate::{Desk, Effect, Severity};
+use crate::{Desk, Effect, Severity, Topic};
 
 /// How often idle collateral is read while nothing happens: for the operator's eye.
 const READ_CALM: Span = Span::secs(60);
@@ -154,6 +154,6 @@ impl Desk {
              transfer, and the venue may take it back",
             row.amount
         );
-        self.alert(Severity::Act, "treasury", text, out);
+        self.alert(Severity::Act, Topic::Treasury, text, out);
     }
 }

@@ -10,7 +10,7 @@ use margin_guard::{ClearedTransfer, TransferRefusal, TreasuryFault};
 use super::account::at_work;
 use super::plan::settles;
 use super::{REFUSALS_KEPT, RefusedTransfer, Treasurer};
-use crate::{Desk, Effect, Severity};
+use crate::{Desk, Effect, Severity, Topic};
 
 /// The same trouble is told again after this long.
 pub(super) const TELL_AGAIN: Span = Span::secs(600);
@@ -105,18 +105,23 @@ impl Desk {
         let Err(fault) = treasurer.fold(at, entry) else { return };
         let why = format!("the ledger of transfers does not add up, and no money is moved: {fault}");
         treasurer.broken = Some(why.clone());
-        self.alert(Severity::Act, "treasury", why, out);
+        self.alert(Severity::Act, Topic::Treasury, why, out);
     }
 
     /// Something happened to a transfer.
     pub(crate) fn on_transfer(&mut self, now: Stamp, id: TransferId, event: &TransferEvent, out: &mut Vec<Effect>) {
         let Some(treasurer) = &mut self.treasurer else {
-            self.alert(Severity::Act, "treasury", format!("{id}: news of a transfer, and no treasury is configured"), out);
+            self.alert(Severity::Act, Topic::Treasury, format!("{id}: news of a transfer, and no treasury is configured"), out);
             return;
         };
         let Some(known) = treasurer.judge.transfer(id) else {
             if treasurer.may_tell(now, &format!("unknown {id}")) {
-                self.alert(Severity::Act, "treasury", format!("{id}: news of a transfer that the journal does not know"), out);
+                self.alert(
+                    Severity::Act,
+                    Topic::Treasury,
+                    format!("{id}: news of a transfer that the journal does not know"),
+                    out,
+                );
             }
             return;
         };
@@ -134,7 +139,7 @@ impl Desk {
         if decides || applied.is_err() {
             let fault = applied.err().unwrap_or_else(|| "only the desk decides on transfers".to_owned());
             if treasurer.may_tell(now, &format!("impossible {id}")) {
-                self.alert(Severity::Act, "treasury", format!("{id}: {fault}"), out);
+                self.alert(Severity::Act, Topic::Treasury, format!("{id}: {fault}"), out);
             }
             return;
         }
@@ -181,7 +186,7 @@ impl Desk {
         };
         let kind = std::mem::discriminant(event);
         if treasurer.may_tell(now, &format!("{id} {kind:?}")) {
-            self.alert(severity, "treasury", format!("{what}: {text}"), out);
+            self.alert(severity, Topic::Treasury, format!("{what}: {text}"), out);
         }
     }
 
@@ -216,7 +221,7 @@ impl Desk {
 
     fn journal_refusal(&mut self, now: Stamp, what: String, refusal: &TransferRefusal, out: &mut Vec<Effect>) {
         let why = refusal.to_string();
-        self.alert(Severity::Warn, "treasury", format!("{what}: {why}"), out);
+        self.alert(Severity::Warn, Topic::Treasury, format!("{what}: {why}"), out);
         self.record(now, Entry::TransferRefused { what, why }, out);
     }
 

@@ -378,6 +378,19 @@ impl Desk {
         self.cancel_all_ours(now, out);
     }
 
+    /// Stops proposing and leaves what rests, so that the process can leave. A restart takes the orders up again.
+    pub fn leave(&mut self, now: Stamp, out: &mut Vec<Effect>) {
+        self.draining = true;
+        self.holds_due = true;
+        self.keep_profit(now, out);
+    }
+
+    /// Whether every order of ours that is not over rests at a venue, known to both sides.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.books.live().all(|order| order.state == Working::Resting)
+    }
+
     fn observe(&mut self, now: Stamp, fact: &Fact, out: &mut Vec<Effect>) {
         match fact {
             Fact::Instrument(instrument) => self.on_instrument(now, instrument, out),

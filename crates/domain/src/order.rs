@@ -133,6 +133,8 @@ pub enum RejectKind {
     Expired,
     /// Key or signature refused.
     Auth,
+    /// It never left this process: the venue was not asked.
+    NotSent,
     /// Any other text on the allow-list.
     Other,
 }

@@ -26,11 +26,11 @@ pub(crate) struct Storm {
 
 const MINUTE: Span = Span::secs(60);
 
-/// Whether a refusal says that something is wrong. Being too late for a passive price, or finding nothing to take, is the market's
-/// doing; placements know how to answer it.
+/// Whether a refusal says that something is wrong at the venue. Being too late for a passive price, or finding nothing to take, is the
+/// market's doing; placements know how to answer it. What was never sent was refused by nobody.
 const fn counts(kind: RejectKind) -> bool {
     match kind {
-        RejectKind::WouldTake | RejectKind::NothingToTake => false,
+        RejectKind::WouldTake | RejectKind::NothingToTake | RejectKind::NotSent => false,
         RejectKind::Malformed
         | RejectKind::Margin
         | RejectKind::ReduceOnly

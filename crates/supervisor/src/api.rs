@@ -285,16 +285,11 @@ async fn change(State(requests): State<Requests>, UrlPath(id): UrlPath<u32>, Jso
 }
 
 async fn kill(State(requests): State<Requests>, Extension(gate): Extension<Arc<Gate>>, Json(body): Json<KillBody>) -> Response {
-    // at once: the loop may be waiting for the journal
-    if body.scope != StopScope::All {
-        // the desk and the guard know what it covers
-    } else if body.level >= StopLevel::Cancel {
-        gate.close_and_cancel();
-    } else if body.level >= StopLevel::Block {
-        gate.close();
-    }
     let KillBody { level, scope, cause } = body;
-    carry(&requests, Command::Kill(Stop { scope, ..Stop::all(level, Trigger::Operator, cause) })).await
+    let stop = Stop { scope, ..Stop::all(level, Trigger::Operator, cause) };
+    // at once: the loop may be waiting for the journal
+    gate.obey(&stop);
+    carry(&requests, Command::Kill(stop)).await
 }
 
 async fn rearm(State(requests): State<Requests>, Json(body): Json<ReasonBody>) -> Response {

@@ -14,7 +14,6 @@ use domain::{
 };
 use execution::tca::ReportBuilder;
 use journal::{Identity, Journal, OpenError, Opened, Options};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -23,9 +22,10 @@ use venue_connector::hyperliquid::{Config, Connector, Resume, Started};
 use crate::carrier::{Carrier, Keys};
 use crate::cli::RunArgs;
 use crate::config::{Checked, Endpoint, LogStyle, RawParent, TreasuryPart};
-use crate::daemon::{self, Answers, Exit, Parts, Request, Signal};
+use crate::daemon::{self, Answers, Exit, Parts, Request};
 use crate::gate::Gate;
 use crate::live::{Frame, Live};
+use crate::triggers::{self, Tripwire};
 use crate::wall::Wall;
 use crate::{Failure, api, embedded, exit, sentinel, sweeper, venue};
 
@@ -44,7 +44,10 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     let on_screen = args.exit_when_done || std::io::IsTerminal::is_terminal(&std::io::stderr());
     start_logs(&config, on_screen)?;
     let gate = Arc::new(Gate::default());
-    let signals = listen_for_signals(&gate)?;
+    let wire = Arc::new(Tripwire::new(Arc::clone(&gate)));
+    wire.heed_panics();
+    let leaves = triggers::listen(&wire).map_err(|e| Failure::other(format!("signals: {e}")))?;
+    triggers::look_out(&wire, vec![state_dir.clone()]).map_err(|e| Failure::other(format!("the lookout's thread: {e}")))?;
     let target = venue::target(&config, set, file.as_ref()).await?;
     let journal_dir = state_dir.join("journal");
     if let Some(instance) = &target.fresh_venue
@@ -95,14 +98,16 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         wall,
         gate: Arc::clone(&gate),
         requests,
-        signals,
+        wire: Arc::clone(&wire),
+        leaves,
+        on_stop: config.kill.on_stop,
         exit_when_done: args.exit_when_done,
         expect_parents: expect,
     };
     drop(requests_in);
     let ended = match tokio::spawn(daemon::run(parts, answers)).await {
         Ok(ended) => Ok(ended),
-        Err(e) => Err(panicked(&e, &gate, &journal_dir).await),
+        Err(e) => Err(panicked(&e, &wire, &gate, &journal_dir).await),
     };
     door.abort();
     if let Some(view) = view {
@@ -150,6 +155,13 @@ fn finish(config: &Checked, args: &RunArgs, ended: Exit, journal_dir: &Path, pla
             code: exit::LATE,
             why: format!("stopped, but {orders} orders were not known to be over; the next start settles them"),
         }),
+        Exit::Left { orders } => {
+            eprintln!(
+                "plimsoll: stopped; {orders} orders of ours rest at the venue, as [kill] on_stop asks. Start again to go on."
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Exit::Panicked(words) => Err(panic_failure(&words)),
         Exit::Connector => Err(Failure {
             code: exit::PANIC,
             why: "a task of the venue connector ended; everything was cancelled and the latch is set".to_owned(),
@@ -202,31 +214,6 @@ fn start_logs(config: &Checked, on_screen: bool) -> Result<(), Failure> {
         if human { builder.try_init() } else { builder.json().try_init() }
     };
     started.map_err(|e| Failure::other(format!("logs: {e}")))
-}
-
-fn listen_for_signals(gate: &Arc<Gate>) -> Result<mpsc::Receiver<Signal>, Failure> {
-    let (to, signals) = mpsc::channel(8);
-    let kinds = [
-        (SignalKind::terminate(), Signal::Stop),
-        (SignalKind::interrupt(), Signal::Stop),
-        (SignalKind::user_defined1(), Signal::Cancel),
-    ];
-    for (kind, what) in kinds {
-        let mut stream = signal(kind).map_err(|e| Failure::other(format!("signals: {e}")))?;
-        let (to, gate) = (to.clone(), Arc::clone(gate));
-        tokio::spawn(async move {
-            while stream.recv().await.is_some() {
-                if what == Signal::Cancel {
-                    // here and not in the loop, which may be waiting for the journal
-                    gate.close_and_cancel();
-                }
-                if to.send(what).await.is_err() {
-                    break;
-                }
-            }
-        });
-    }
-    Ok(signals)
 }
 
 fn open(dir: &Path, identity: &Identity, seed: Seed) -> Result<Opened, Failure> {
@@ -430,17 +417,20 @@ async fn draw(requests: mpsc::Sender<Request>, mut live: Live) -> Live {
 }
 
 /// A panic of the loop: nothing may be placed any more, everything is cancelled, and the next start is latched.
-async fn panicked(e: &tokio::task::JoinError, gate: &Gate, journal_dir: &Path) -> Failure {
+async fn panicked(e: &tokio::task::JoinError, wire: &Tripwire, gate: &Gate, journal_dir: &Path) -> Failure {
     // the disk may be what is wrong: the cancels are on their way before the latch is written
     gate.close_and_cancel();
-    error!("the daemon's loop panicked: {e}");
-    if let Err(e) = journal::latch_set(journal_dir, &Stop::all(StopLevel::Cancel, Trigger::Panic, "the daemon's loop panicked")) {
-        error!("the latch file could not be written: {e}");
-    }
+    let words = wire.panicked().map_or_else(|| e.to_string(), str::to_owned);
+    error!("the daemon's loop failed: {words}");
+    triggers::latch_beside(journal_dir, triggers::panic_stop(&words)).await;
     if let Some(sweeper) = gate.sweeper()
         && !sweeper.finish(sweeper::PASS).await
     {
         error!("the venue was not seen empty twice; the next start goes on with it");
     }
-    Failure { code: exit::PANIC, why: format!("the daemon's loop panicked; everything was cancelled and the latch is set: {e}") }
+    panic_failure(&words)
+}
+
+fn panic_failure(words: &str) -> Failure {
+    Failure { code: exit::PANIC, why: format!("{words}; everything was cancelled and the latch is set") }
 }

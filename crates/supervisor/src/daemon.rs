@@ -29,9 +29,11 @@ use venue_connector::{CancelRequest, MarketFeed, OrderPort};
 use wire::hyperliquid::sign::Key;
 
 use crate::carrier::Carrier;
+use crate::config::OnStop;
 use crate::gate::Gate;
 use crate::show::margin::MarginView;
 use crate::show::treasury::TreasuryPage;
+use crate::triggers::{self, Leave, Tripwire};
 use crate::views::{self, Sized, View};
 use crate::wall::Wall;
 use crate::{sweeper, words};
@@ -45,11 +47,13 @@ const PLACEMENTS_MAX: usize = 64;
 /// Facts taken in one step.
 const FACTS_PER_STEP: usize = 256;
 /// Why the loop ends when its writer does so without a word.
-const WRITER_GONE: &str = "the task that writes the journal panicked";
+const WRITER_GONE: &str = "the task that writes the journal ended";
 /// How often free disk space is looked at.
 const DISK_EVERY: Duration = Duration::from_secs(30);
 /// How long a stop waits for open orders to be cancelled and answers to arrive.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+/// After that, or when asked a second time, how long each part is waited for.
+const LATE_GRACE: Duration = Duration::from_millis(500);
 
 /// What an operator's connection asks of the loop.
 #[derive(Debug)]
@@ -105,21 +109,16 @@ pub struct Parts {
     pub gate: Arc<Gate>,
     /// Requests of operators.
     pub requests: mpsc::Receiver<Request>,
-    /// Signals.
-    pub signals: mpsc::Receiver<Signal>,
+    /// What is pulled from outside the loop.
+    pub wire: Arc<Tripwire>,
+    /// Requests to stop in an orderly way …
+    pub leaves: mpsc::Receiver<Leave>,
+    /// … and what that does.
+    pub on_stop: OnStop,
     /// Leave when every parent has ended.
     pub exit_when_done: bool,
     /// How many parents must have been admitted before that counts.
     pub expect_parents: Arc<AtomicU32>,
-}
-
-/// A signal, by what it asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGTERM, SIGINT: cancel what rests and leave; a restart resumes.
-    Stop,
-    /// SIGUSR1: cancel everything and latch.
-    Cancel,
 }
 
 /// Where whoever was sent to do something says how it went.
@@ -143,8 +142,13 @@ impl Default for Answers {
 pub enum Exit {
     /// Every parent has ended.
     Done,
-    /// Asked to stop; everything is quiet.
+    /// Asked to stop; nothing of ours is open at the venue.
     Stopped,
+    /// Asked to stop and to leave what rests.
+    Left {
+        /// Orders that rest.
+        orders: usize,
+    },
     /// Asked to stop, but some answers were still out at the deadline.
     Late {
         /// Orders not known to be over.
@@ -152,6 +156,8 @@ pub enum Exit {
     },
     /// A task of the connector ended that must not. Everything at the venue was cancelled as far as it answered.
     Connector,
+    /// Some task or thread panicked. Everything at the venue was cancelled as far as it answered.
+    Panicked(String),
     /// The journal can no longer be written. Everything at the venue was cancelled as far as it answered.
     Journal(String),
 }
@@ -192,7 +198,8 @@ impl Group {
 
 /// What a turn of the loop begins with.
 enum Woke {
-    Signal(Signal),
+    Pulled,
+    Leave,
     Request(Request),
     Account(usize),
     Fact(Fact),
@@ -208,6 +215,8 @@ struct Loop {
     next_asker: u64,
     /// The operator's own signer is lent until no drill is open.
     lent: bool,
+    /// An orderly stop is under way: when it is late.
+    leaving: Option<tokio::time::Instant>,
 }
 
 /// Runs until something ends it; returns why, and what an operator would see at that moment.
@@ -226,8 +235,16 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
         broken: broken_in,
     }));
     let room = tokio::spawn(watch_disk(parts.journal_dir.clone(), answers_in.clone()));
-    let mut this =
-        Loop { parts, groups, answers_in, tasks: TaskTracker::new(), askers: BTreeMap::new(), next_asker: 0, lent: false };
+    let mut this = Loop {
+        parts,
+        groups,
+        answers_in,
+        tasks: TaskTracker::new(),
+        askers: BTreeMap::new(),
+        next_asker: 0,
+        lent: false,
+        leaving: None,
+    };
     let boot = std::mem::take(&mut this.parts.effects);
     this.carry_out(boot).await;
     let exit = this.turn(&mut answers, &mut broken).await;
@@ -239,18 +256,27 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
     drop(answers);
     drop(parts.account);
     let mut sweep_grace = DRAIN_DEADLINE;
-    if matches!(exit, Exit::Journal(_)) {
-        parts.gate.close_and_cancel();
-        sweep_grace = sweeper::PASS;
-    } else {
-        match tokio::time::timeout(DRAIN_DEADLINE, writer).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return (Exit::Journal(WRITER_GONE.to_owned()), last),
-            Err(_) => warn!("some placements were still out at the deadline; the next start settles them"),
+    // a second request to stop ends the process before this has passed
+    let grace = if matches!(exit, Exit::Late { .. }) { LATE_GRACE } else { DRAIN_DEADLINE };
+    let failed = match &exit {
+        Exit::Journal(why) => {
+            let cause = format!("the journal can no longer be written: {why}");
+            Some(Stop::all(StopLevel::Cancel, Trigger::Journal, cause))
         }
+        Exit::Panicked(words) => Some(triggers::panic_stop(words)),
+        Exit::Done | Exit::Stopped | Exit::Left { .. } | Exit::Late { .. } | Exit::Connector => None,
+    };
+    if let Some(stop) = failed {
+        parts.gate.close_and_cancel();
+        triggers::latch_beside(&parts.journal_dir, stop).await;
+        sweep_grace = sweeper::PASS;
+    }
+    if !matches!(exit, Exit::Journal(_)) && tokio::time::timeout(grace, writer).await.is_err() {
+        // one that panicked is no news: the panic itself was noticed
+        warn!("some placements were still out at the deadline; the next start settles them");
     }
     tasks.close();
-    if tokio::time::timeout(DRAIN_DEADLINE, tasks.wait()).await.is_err() {
+    if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
         warn!(tasks = tasks.len(), "some requests to the venue were still out at the deadline");
     }
     if let Some(sweeper) = parts.gate.sweeper()
@@ -265,35 +291,34 @@ impl Loop {
     async fn turn(&mut self, answers: &mut mpsc::Receiver<Fact>, broken: &mut mpsc::Receiver<String>) -> Exit {
         let mut batch: Vec<Fact> = Vec::with_capacity(FACTS_PER_STEP);
         let mut effects: Vec<Effect> = Vec::new();
-        let mut drain_until: Option<tokio::time::Instant> = None;
         let mut account_open = true;
         let (mut account, mut market) = (Vec::new(), Vec::new());
         let connector = self.parts.connector.clone();
         let mut fell = std::pin::pin!(connector.failed());
+        let wire = Arc::clone(&self.parts.wire);
         loop {
             let sleep = self.sleep_until_wake();
             // one branch may fill a buffer at a time, so each source has its own
             let woke = tokio::select! { biased;
                 // its end of the channel lives as long as the writer does
-                why = broken.recv() => return Exit::Journal(why.unwrap_or_else(|| WRITER_GONE.to_owned())),
+                why = broken.recv() => return why.map_or_else(|| self.writer_fell(), Exit::Journal),
                 _ = &mut fell => return self.connector_fell().await,
-                Some(signal) = self.parts.signals.recv() => Woke::Signal(signal),
+                () = wire.rung() => Woke::Pulled,
+                Some(Leave) = self.parts.leaves.recv() => Woke::Leave,
                 Some(request) = self.parts.requests.recv() => Woke::Request(request),
                 n = self.parts.account.recv_many(&mut account, FACTS_PER_STEP), if account_open => Woke::Account(n),
                 Some(fact) = answers.recv() => Woke::Fact(fact),
                 n = self.parts.market.recv_many(&mut market) => Woke::Market(n),
                 () = sleep => Woke::Fact(Fact::Timer),
-                () = wait_for(drain_until) => return Exit::Late { orders: self.parts.desk.books().live().count() },
+                () = wait_for(self.leaving) => return self.late(),
             };
             match woke {
-                Woke::Signal(Signal::Cancel) => batch.push(self.kill(Trigger::Signal, "signal SIGUSR1")),
-                Woke::Signal(Signal::Stop) if drain_until.is_none() => {
-                    info!("stopping: cancelling what rests; a restart resumes every parent");
-                    drain_until = Some(tokio::time::Instant::now() + DRAIN_DEADLINE);
-                    let now = self.parts.wall.stamp();
-                    self.parts.desk.drain(now, &mut effects);
+                Woke::Pulled => {
+                    wire.heed();
+                    batch.extend(wire.take().iter().map(|stop| Fact::Command(0, Command::Kill(stop.clone()))));
                 }
-                Woke::Signal(Signal::Stop) => return Exit::Late { orders: self.parts.desk.books().live().count() },
+                Woke::Leave if self.leaving.is_none() => self.leave(&mut batch, &mut effects),
+                Woke::Leave => return self.late(),
                 Woke::Request(request) => batch.extend(self.take_request(request)),
                 Woke::Account(n) => account_open = n > 0,
                 Woke::Fact(fact) => batch.push(fact),
@@ -323,17 +348,63 @@ impl Loop {
                 self.parts.carrier.take_back();
                 self.lent = false;
             }
-            if drain_until.is_some() && self.parts.desk.is_quiet() {
-                return Exit::Stopped;
+            if let Some(words) = wire.panicked() {
+                return Exit::Panicked(words.to_owned());
             }
-            if drain_until.is_some_and(|at| at <= tokio::time::Instant::now()) {
+            if let Some(exit) = self.has_left() {
+                return exit;
+            }
+            if self.leaving.is_some_and(|at| at <= tokio::time::Instant::now()) {
                 // under a flood of facts the timer's turn never comes
-                return Exit::Late { orders: self.parts.desk.books().live().count() };
+                return self.late();
             }
             if self.is_done() {
                 return Exit::Done;
             }
         }
+    }
+
+    /// Begins an orderly stop.
+    fn leave(&mut self, batch: &mut Vec<Fact>, effects: &mut Vec<Effect>) {
+        self.leaving = Some(tokio::time::Instant::now() + DRAIN_DEADLINE);
+        let now = self.parts.wall.stamp();
+        match self.parts.on_stop {
+            OnStop::Drain => {
+                info!("stopping: cancelling what is ours; a restart resumes every parent");
+                self.parts.desk.drain(now, effects);
+            }
+            OnStop::Cancel => {
+                info!("stopping: cancelling everything; a restart stays stopped until it is re-armed");
+                let stop = Stop::all(StopLevel::Cancel, Trigger::Signal, "asked to stop, and [kill] on_stop is cancel");
+                self.parts.gate.obey(&stop);
+                batch.push(Fact::Command(0, Command::Kill(stop)));
+                self.parts.desk.drain(now, effects);
+            }
+            OnStop::Leave => {
+                warn!("stopping: what rests stays at the venue; a restart takes it up again");
+                self.parts.desk.leave(now, effects);
+            }
+        }
+    }
+
+    /// How an orderly stop ended, once it has.
+    fn has_left(&self) -> Option<Exit> {
+        self.leaving?;
+        let desk = &self.parts.desk;
+        match self.parts.on_stop {
+            OnStop::Drain => desk.is_quiet().then_some(Exit::Stopped),
+            OnStop::Cancel => (desk.is_quiet() && !self.parts.gate.view().sweeping).then_some(Exit::Stopped),
+            OnStop::Leave => desk.is_settled().then(|| Exit::Left { orders: desk.books().live().count() }),
+        }
+    }
+
+    fn late(&self) -> Exit {
+        Exit::Late { orders: self.parts.desk.books().live().count() }
+    }
+
+    /// It ends without a word only if it panicked.
+    fn writer_fell(&self) -> Exit {
+        Exit::Panicked(self.parts.wire.panicked().unwrap_or(WRITER_GONE).to_owned())
     }
 
     /// Without its connector the daemon is blind or mute: latch, and leave (F56).
@@ -481,8 +552,12 @@ impl Loop {
             let connector = self.parts.connector.clone();
             self.tasks.spawn(async move { connector.cancel(cancels).await });
         }
-        if rearmed {
+        if rearmed && self.leaving.is_none() {
             self.parts.gate.open();
+            if self.parts.wire.is_pulled() {
+                // by somebody who did not know of the re-arm; the next turn says what he wants
+                self.parts.gate.close_and_cancel();
+            }
         }
         if !group.is_empty() && self.groups.send(group).await.is_err() {
             // the writer has reported why before it left; the next turn of the loop reads it
@@ -522,8 +597,8 @@ async fn watch_disk(dir: PathBuf, answers: mpsc::Sender<Fact>) {
                 warn!("less than 2 GiB free under {}; below 512 MiB only reductions are allowed", dir.display())
             }
             Ok(journal::Room::Critical) => {
-                let cause = "less than 512 MiB free where the journal is".to_owned();
-                answer(&answers, Fact::Command(0, Command::Kill(Stop::all(StopLevel::ReduceOnly, Trigger::Disk, cause)))).await;
+                let stop = Stop::all(StopLevel::ReduceOnly, Trigger::Disk, "less than 512 MiB free where the journal is");
+                answer(&answers, Fact::Command(0, Command::Kill(stop.with("directory", dir.display())))).await;
             }
             Err(e) => warn!("how much of the disk is free is not known: {e}"),
         }
@@ -590,7 +665,7 @@ async fn write_groups(mut this: WriteHalf) {
             // not awaited: the loop may itself be waiting for room in the group queue
             tasks.spawn(async move {
                 for order in released {
-                    let reject = Reject { kind: RejectKind::Other, text: "never sent: the gate was closed".to_owned() };
+                    let reject = Reject { kind: RejectKind::NotSent, text: "never sent: the gate was closed".to_owned() };
                     answer(&answers, Fact::Sent { key: order.into_intent().key, outcome: SendOutcome::Rejected(reject) }).await;
                 }
             });

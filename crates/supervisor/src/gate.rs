@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use domain::{Stop, StopLevel, StopScope};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use venue_connector::hyperliquid::Connector;
@@ -72,6 +73,16 @@ impl Gate {
     pub fn close_and_cancel(&self) {
         self.close();
         self.sweep();
+    }
+
+    /// Closes as far as `stop` asks. A narrower scope is for the desk and the guard, who know what it covers.
+    pub fn obey(&self, stop: &Stop) {
+        match (stop.scope, stop.level) {
+            (StopScope::Venue(_) | StopScope::Market(_) | StopScope::Parent(_), _)
+            | (StopScope::All, StopLevel::Run | StopLevel::ReduceOnly) => {}
+            (StopScope::All, StopLevel::Block) => self.close(),
+            (StopScope::All, StopLevel::Cancel | StopLevel::Flatten | StopLevel::Sever) => self.close_and_cancel(),
+        }
     }
 
     /// Begins to cancel whatever is open at the venue.

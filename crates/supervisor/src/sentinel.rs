@@ -65,7 +65,6 @@ fn parse(path: &Path, text: &[u8]) -> Stop {
 ///
 /// # Errors
 /// If it may not be on disk.
-#[cfg_attr(not(test), expect(dead_code, reason = "the watchdog is to write it"))]
 pub fn write(state_dir: &Path, level: StopLevel, cause: &str) -> io::Result<()> {
     if read(state_dir).is_some_and(|stop| stop.level >= level) {
         return Ok(());

@@ -169,6 +169,7 @@ impl Body {
             | RejectKind::Throttled
             | RejectKind::Expired
             | RejectKind::Auth
+            | RejectKind::NotSent
             | RejectKind::Other => {
                 self.not_before = now + back_off(&mut self.back_off.1);
                 self.meet(Obstacle::Rejected { kind });

@@ -144,6 +144,7 @@ fn words(kind: RejectKind) -> &'static str {
         RejectKind::Throttled => "request budget spent",
         RejectKind::Expired => "expired on arrival",
         RejectKind::Auth => "key or signature",
+        RejectKind::NotSent => "never sent: the gate was closed",
         RejectKind::Other => "another reason",
     }
 }

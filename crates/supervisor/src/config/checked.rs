@@ -11,6 +11,7 @@ use serde_json::json;
 use venue_connector::hyperliquid::{Market, Network, OrderRoute};
 use wire::hyperliquid::Address;
 
+use super::kill::KillPart;
 use super::raw::{Raw, RawDaemon, RawHyperliquid, RawPaper, RawPaperChain, Scalar, Unknown};
 use super::treasury::{Around, TreasuryPart};
 use super::{RawParent, plan_to_spec, shown};
@@ -132,6 +133,8 @@ pub struct Checked {
     pub markets: Vec<Market>,
     /// The embedded venue.
     pub paper: PaperPart,
+    /// `[kill]`
+    pub kill: KillPart,
     /// The guard's limits.
     pub limits: Limits,
     /// `[treasury]`; absent without the section.
@@ -219,6 +222,7 @@ impl Checked {
         let guard = Limits::check_on(raw.guard.clone(), today).map_err(|more| faults.0.extend(more)).ok();
         let daemon = check_daemon(&mut faults, &raw.daemon, base);
         let paper = check_paper(&mut faults, &raw.paper, base);
+        let kill = KillPart::check(&mut faults, &raw.kill);
         let venue = match &raw.venue.hyperliquid {
             Some(venue) => Some(check_hyperliquid(&mut faults, venue, base)),
             None => {
@@ -254,6 +258,7 @@ impl Checked {
                 fast_book: venue.fast_book,
                 markets: venue.markets,
                 paper,
+                kill,
                 limits,
                 treasury,
                 plan: raw.plan,
@@ -281,6 +286,7 @@ impl Checked {
             "reconcile_every": self.reconcile_every,
             "expires_after_ms": self.expires_after_ms,
             "unknown_max": self.unknown_max,
+            "on_stop": self.kill.on_stop,
             "endpoint": endpoint,
             "network": format!("{:?}", self.network),
             "order_route": format!("{:?}", self.order_route),
@@ -331,6 +337,7 @@ impl Checked {
             "What we sign is void after {} ms; the venue is compared with the books every {}; foreign orders: {:?}.",
             self.expires_after_ms, self.reconcile_every, self.foreign
         ));
+        line(self.kill.describe().to_owned());
         line(String::new());
         line(self.limits.describe());
         match &self.treasury {

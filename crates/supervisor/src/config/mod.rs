@@ -5,6 +5,7 @@
 
 mod checked;
 mod drill;
+mod kill;
 mod parent;
 mod raw;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use domain::SpecFault;
 
 pub use checked::{Checked, Endpoint, LogStyle, PaperMarket};
+pub use kill::OnStop;
 pub use parent::plan_to_spec;
 pub use raw::RawParent;
 pub use treasury::TreasuryPart;

@@ -12,6 +12,7 @@ use serde::de::{self, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Seq
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::kill::RawKill;
 use super::shown;
 use super::treasury::{OWN_KEYS, OWN_WALLET_KEYS};
 
@@ -86,6 +87,8 @@ pub struct Raw {
     pub venue: RawVenues,
     /// `[paper]`
     pub paper: RawPaper,
+    /// `[kill]`
+    pub kill: RawKill,
     /// `[guard]`
     pub guard: RawLimits,
     /// `[treasury]`
@@ -108,6 +111,7 @@ impl Raw {
             daemon: section("daemon", take(&mut root, "daemon"), &mut faults),
             venue: RawVenues { hyperliquid, unknown: unknown(venues) },
             paper: read_paper(take(&mut root, "paper"), &mut faults),
+            kill: section("kill", take(&mut root, "kill"), &mut faults),
             guard: nested("guard", take(&mut root, "guard"), &mut faults),
             treasury: root.remove("treasury").map(|v| read_treasury(v, &mut faults)),
             plan: plan.into_iter().enumerate().map(|(n, v)| section(&format!("plan[{n}]"), v, &mut faults)).collect(),

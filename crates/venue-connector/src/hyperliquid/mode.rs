@@ -74,6 +74,7 @@ impl Mode {
             | RejectKind::Throttled
             | RejectKind::Expired
             | RejectKind::Auth
+            | RejectKind::NotSent
             | RejectKind::Other => return,
         };
         self.hold(held.0, held.1, now + HOLD, &reject.text);

@@ -182,7 +182,7 @@ async fn send_order(shared: &Shared, intents: &[Intent], action: &Action, expire
     };
     // the last look before it is handed to a connection (I20)
     if let Some(why) = shared.gate.shut() {
-        return vec![not_sent(RejectKind::Other, why); intents.len()];
+        return vec![not_sent(RejectKind::NotSent, why); intents.len()];
     }
     shared.landing.under_way(nonce, expires);
     add(&shared.counters.orders_sent, action.items());

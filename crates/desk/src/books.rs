@@ -2,10 +2,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::{
     ChildNo, ClientKey, Entry, Epoch, Fill, Instrument, InstrumentId, JournalTag, Lots, MarginLevel, Measure, OrderOutcome,
-    ParentId, Seed, Stamp, Stops, TradeId, TransferEvent, Venue, VenueOrderId,
+    ParentId, Seed, Stamp, StopScope, Stops, TradeId, TransferEvent, Venue, VenueOrderId,
 };
 use serde::Serialize;
 
+use crate::approvals::Approvals;
 use crate::drill::Drills;
 use crate::order::{Order, Working};
 use crate::profit::Ledger;
@@ -45,6 +46,10 @@ pub struct Books {
     pub cursor_ms: BTreeMap<Venue, u64>,
     /// What is stopped, and why.
     pub stops: Stops,
+    /// Since when what is stopped, is.
+    pub stopped_at: BTreeMap<StopScope, Stamp>,
+    /// Approvals that wait for their act.
+    pub approvals: Approvals,
     /// Frozen markets and why.
     pub frozen: BTreeMap<InstrumentId, String>,
     /// The highest nonce ever put into an intent.
@@ -94,6 +99,7 @@ impl Books {
     /// If an entry moves an order along a forbidden edge (I19): such a journal was not written by this program.
     pub fn fold(&mut self, at: Stamp, entry: &Entry) {
         self.drills.fold(at, entry);
+        self.approvals.fold(at, entry);
         match entry {
             Entry::Epoch { epoch, tag, seed, config, .. } => {
                 self.config.clone_from(config);
@@ -146,8 +152,17 @@ impl Books {
             }
             Entry::Latch(stop) => {
                 self.stops.raise(stop);
+                self.stopped_at.insert(stop.scope, at);
+                // a stop of one scope too many stops everything instead
+                self.stopped_at.retain(|scope, _| self.stops.of(*scope).is_some());
+                if self.stops.of(stop.scope).is_none() {
+                    self.stopped_at.insert(StopScope::All, at);
+                }
             }
-            Entry::Rearm { scope, .. } => self.stops.clear(*scope),
+            Entry::Rearm { scope, .. } => {
+                self.stops.clear(*scope);
+                self.stopped_at.retain(|scope, _| self.stops.of(*scope).is_some());
+            }
             Entry::Frozen { instrument, why } => {
                 self.frozen.insert(*instrument, why.clone());
             }
@@ -185,6 +200,7 @@ impl Books {
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
             | Entry::TreasuryDecided(_)
+            | Entry::Approved(_)
             | Entry::WalletAccepted { .. }
             | Entry::Drill { .. } => {}
         }

@@ -211,6 +211,7 @@ impl Reading {
             | Entry::Stranger { .. }
             | Entry::Treasury { .. }
             | Entry::Reloaded(_)
+            | Entry::Approved(_)
             | Entry::Transfer { .. }
             | Entry::TransferRefused { .. }
             | Entry::TreasuryDecided(_)
@@ -249,6 +250,7 @@ fn fate_of(entry: &Entry, by_order: &BTreeMap<VenueOrderId, ClientKey>) -> Optio
         | Entry::Refused { .. }
         | Entry::Funding(_)
         | Entry::Latch(_)
+        | Entry::Approved(_)
         | Entry::Rearm { .. }
         | Entry::Frozen { .. }
         | Entry::Unfrozen { .. }

@@ -9,6 +9,7 @@
 //! `watch` what is looked at once a second: statistics, profit, the load of each account and the way back from too much of it;
 //! `treasury` moves collateral to an account that needs it.
 
+mod approvals;
 mod books;
 mod deleverage;
 mod doubts;
@@ -22,6 +23,7 @@ mod order;
 mod orders;
 mod parents;
 mod profit;
+mod rearm;
 mod reconcile;
 mod reload;
 mod roster;
@@ -41,6 +43,7 @@ use domain::{
 use margin_guard::{Guard, Limits};
 use serde::{Deserialize, Serialize};
 
+pub use approvals::{APPROVAL_LASTS, Approvals, Challenge, Verdict as ApprovalVerdict};
 pub use books::Books;
 pub use domain::{Alert, Severity, Topic};
 pub use drill::{DrillLine, DrillPlan, DrillTerms, DrillView, Drills, Due, OpenDrill, OpenHop, Seen};
@@ -88,6 +91,8 @@ pub struct DeskConfig {
     pub foreign: ForeignPolicy,
     /// With more unresolved sends than this, no parent proposes anything (F14).
     pub unknown_max: usize,
+    /// Who may approve of re-arms and loosened limits. Empty: whoever may open the operator socket.
+    pub operators: Vec<domain::Operator>,
     /// How collateral is moved to the account by itself; absent: it is not.
     pub treasury: Option<TreasuryPlan>,
 }
@@ -125,6 +130,10 @@ struct VenueState {
     last_pull: Option<Stamp>,
     /// When the newest pull that was applied began: an older one that comes late says nothing.
     read: Option<Stamp>,
+    /// When the newest reading began, if nothing in it differed from the books.
+    settled: Option<Stamp>,
+    /// Orders that were open in it, whoever's they are.
+    open: usize,
     /// Up to when, in venue time, a pull has read all fills. What the stream told since may have gaps.
     fills_read_ms: u64,
     view: Option<AccountView>,
@@ -228,6 +237,8 @@ impl Desk {
             pull_due: None,
             last_pull: None,
             read: None,
+            settled: None,
+            open: 0,
             fills_read_ms: 0,
             view: None,
             offset_ms: None,
@@ -548,6 +559,7 @@ impl Desk {
         let before = self.books.stops.of(stop.scope).map_or(StopLevel::Run, |s| s.level);
         if stop.level > before {
             self.record(now, Entry::Latch(stop.clone()), out);
+            self.read_at(now);
             self.guard.set_stops(self.books.stops.clone());
             let cause = format!("level {} ({}): {}", stop.level, stop.scope, stop.cause);
             let alert = Alert::new(Severity::Act, Topic::Stopped, cause, Some(self.situation()));

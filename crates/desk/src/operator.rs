@@ -22,12 +22,14 @@ impl Desk {
                 self.raise(now, stop, out);
                 Ok(CommandReply::Done)
             }
-            Command::Rearm { reason } => self.rearm(now, reason, out).map(|()| CommandReply::Done),
+            Command::Rearm { reason, scope, approval, standing } => {
+                self.rearm(now, reason, *scope, approval.as_ref(), standing, out)
+            }
             Command::Unfreeze { instrument, reason } => self.unfreeze(now, *instrument, reason, out).map(|()| CommandReply::Done),
             Command::Drill { path, signer } => self.drill_command(now, *path, *signer, out).map(CommandReply::Drilling),
             Command::CloseTransfer { id, reason } => self.close_transfer(now, *id, reason, out).map(|()| CommandReply::Done),
             Command::Reload(reload) => self.on_reload(now, reload, out).map(|()| CommandReply::Done),
-            Command::Apply { file, reason } => self.apply_held(now, file, reason, out).map(|()| CommandReply::Done),
+            Command::Apply { file, reason, approval } => self.apply_held(now, file, reason, approval.as_ref(), out),
             Command::AcceptWallet { reason } => self.accept_wallet(now, reason, out).map(|()| CommandReply::Done),
         };
         out.push(Effect::Reply(asker, answer.unwrap_or_else(CommandReply::Refused)));
@@ -94,23 +96,6 @@ impl Desk {
     fn tradable(&self) -> String {
         let names: Vec<String> = self.markets.iter().filter(|(_, m)| m.confirmed).map(|(id, _)| id.to_string()).collect();
         if names.is_empty() { "the configured markets, once the venue has confirmed them".to_owned() } else { names.join(", ") }
-    }
-
-    fn rearm(&mut self, now: Stamp, reason: &str, out: &mut Vec<Effect>) -> Result<(), Vec<SpecFault>> {
-        if reason.trim().is_empty() {
-            return Err(vec![fault("reason", reason, "why it is safe to trade again, in a few words")]);
-        }
-        if !self.is_ready() {
-            return Err(vec![fault("rearm", "", "a completed reconciliation; the venue has not been read yet")]);
-        }
-        let unknown = self.books.unknown();
-        if unknown > 0 {
-            return Err(vec![fault("rearm", "", format!("no unresolved orders; {unknown} await the venue's word"))]);
-        }
-        self.record(now, Entry::Rearm { reason: reason.to_owned(), scope: None, by: Vec::new() }, out);
-        self.guard.set_stops(self.books.stops.clone());
-        self.holds_due = true;
-        Ok(())
     }
 
     fn unfreeze(

@@ -163,6 +163,7 @@ impl Desk {
             | Entry::Funding(_)
             | Entry::Latch(_)
             | Entry::Rearm { .. }
+            | Entry::Approved(_)
             | Entry::Frozen { .. }
             | Entry::Unfrozen { .. }
             | Entry::Opening { .. }

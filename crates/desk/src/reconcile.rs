@@ -103,6 +103,10 @@ impl Desk {
         self.forget_gone_foreign(snapshot);
         self.suspect_missing(now, snapshot);
         let settled = self.compare_positions(now, snapshot, out);
+        if let Some(state) = self.venues.iter_mut().find(|v| v.venue == venue) {
+            state.settled = settled.then_some(snapshot.asked);
+            state.open = snapshot.open.iter().filter(|r| r.state == ReportedState::Open).count();
+        }
         self.trust(now, snapshot, settled, records(out) - entries_before, out);
     }
 

@@ -4,12 +4,16 @@
 //! What tightens applies at once, what loosens waits for [`domain::Command::Apply`], what is fixed waits for a restart. No reload
 //! clears a stop.
 
-use domain::{ChangeClass, ConfigChange, ConfigText, Entry, Reload, ReloadOutcome, Reloaded, SpecFault, Stamp, config_number};
+use domain::{
+    Act, Approval, ChangeClass, CommandReply, ConfigChange, ConfigText, Entry, Reload, ReloadOutcome, Reloaded, SpecFault, Stamp,
+    config_number,
+};
 use margin_guard::{Limits, RawLimits};
 use serde::Serialize;
 
+use crate::approvals::check_reason;
 use crate::operator::fault;
-use crate::{Desk, Effect, Severity, Topic};
+use crate::{ApprovalVerdict, Desk, Effect, Severity, Topic};
 
 /// Keys that an alert names; the rest is counted. The journal names all.
 const KEYS_TOLD: usize = 12;
@@ -159,35 +163,55 @@ impl Desk {
         Ok(())
     }
 
-    /// Puts in force what the file of hash `file` loosens.
+    /// What of the file of hash `file` is held, a line per key, and whether it is grave: something grows beyond double (F96).
     ///
     /// # Errors
-    /// If nothing of that file is held, or no reason is given.
+    /// If nothing of that file is held.
+    pub(crate) fn held_lines(&self, file: &str) -> Result<(Vec<String>, bool), Vec<SpecFault>> {
+        let held = self.held_of(file)?;
+        Ok((held.changes.iter().map(ToString::to_string).collect(), held.changes.iter().any(|c| c.beyond_double)))
+    }
+
+    fn held_of(&self, file: &str) -> Result<&Held, Vec<SpecFault>> {
+        let Some(held) = self.configuration.held.as_ref() else {
+            return Err(vec![fault("file", file, "a configuration file that loosens something; nothing is held")]);
+        };
+        if held.file == file {
+            Ok(held)
+        } else {
+            Err(vec![fault("file", file, format!("the file whose changes are held, {}", held.file))])
+        }
+    }
+
+    /// Puts in force what the file of hash `file` loosens, once enough operators approve.
+    ///
+    /// # Errors
+    /// If nothing of that file is held, no reason is given, or `approval` is missing or void.
     pub(crate) fn apply_held(
         &mut self,
         now: Stamp,
         file: &str,
         reason: &str,
+        approval: Option<&Approval>,
         out: &mut Vec<Effect>,
-    ) -> Result<(), Vec<SpecFault>> {
-        if reason.trim().is_empty() {
-            return Err(vec![fault("reason", reason, "why more is allowed from here on, in a few words")]);
+    ) -> Result<CommandReply, Vec<SpecFault>> {
+        if let Some(bad) = check_reason(reason, "why more is allowed from here on") {
+            return Err(vec![bad]);
         }
-        let Some(held) = self.configuration.held.as_ref() else {
-            return Err(vec![fault("file", file, "a configuration file that loosens something; nothing is held")]);
-        };
-        if held.file != file {
-            return Err(vec![fault("file", file, format!("the file whose changes are held, {}", held.file))]);
+        let (_, grave) = self.held_lines(file)?;
+        let limits = self.checked(&self.held_of(file)?.config)?;
+        let (act, needed) = (Act::Apply { file: file.to_owned() }, self.approvals_needed(grave));
+        if let ApprovalVerdict::Waiting { have, needed, until_ms } = self.approve(now, &act, reason, approval, needed, out)? {
+            return Ok(CommandReply::Waiting { have, needed, until_ms });
         }
-        let limits = self.checked(&held.config)?;
-        let Some(Held { file, config, changes }) = self.configuration.held.take() else { return Ok(()) };
+        let Some(Held { file, config, changes }) = self.configuration.held.take() else { return Ok(CommandReply::Done) };
         let ConfigText { hash, keys, .. } = *config;
         let (outcome, why) = (ReloadOutcome::Applied, vec![reason.to_owned()]);
         let text = format!("in force by an operator's word ({reason}): {}", told(&changes));
         self.note_reload(now, outcome, Some(&file), changes, why, Some(keys), &hash, out);
         self.enforce(now, limits, out);
         self.alert(Severity::Warn, Topic::Reload, text, out);
-        Ok(())
+        Ok(CommandReply::Done)
     }
 
     /// The limits of `config`, if they can be put in force.

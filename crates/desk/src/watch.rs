@@ -6,7 +6,8 @@ use domain::{
     Entry, InstrumentId, LevelChange, MarginLevel, ParentChange, ParentId, ProfitMark, Px, Ratio, Span, Stamp, Stop, StopLevel,
     Trigger, Usd,
 };
-use margin_guard::Repeating;
+use margin_guard::{Assessment, Repeating};
+use risk::drawdown::Scope;
 
 use crate::deleverage::is_reduction;
 use crate::profit::{Drawn, Quotes};
@@ -36,6 +37,30 @@ pub(crate) struct Watch {
     repeating: BTreeSet<ParentId>,
     /// When alarms were told last.
     alarmed: Option<Stamp>,
+    standing: Option<Standing>,
+}
+
+/// Why the account would be stopped at this moment if it were not.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    /// In words.
+    pub cause: String,
+    /// When that ends.
+    pub ends: String,
+}
+
+impl Standing {
+    fn of(found: &Assessment) -> Option<Standing> {
+        let cause = found.stop()?.cause;
+        let ends = if let Some(breach) = &found.velocity {
+            format!("when it is out of the window, in {} at the latest", breach.limit.within)
+        } else if found.exhausted.iter().any(|v| v.is_account() && v.scope == Scope::Peak) {
+            "it ends with profit, or with a larger budget in the configuration".to_owned()
+        } else {
+            "the day's is whole again at midnight UTC".to_owned()
+        };
+        Some(Standing { cause, ends })
+    }
 }
 
 impl Watch {
@@ -47,6 +72,11 @@ impl Watch {
     /// The next look is due at `at`.
     pub fn look_at(&mut self, at: Stamp) {
         self.next = Some(at);
+    }
+
+    /// What the last look would have stopped the account for.
+    pub fn standing(&self) -> Option<&Standing> {
+        self.standing.as_ref()
     }
 
     /// What the journal remembers.
@@ -102,6 +132,7 @@ impl Desk {
         for change in &found.levels {
             self.change_level(now, change, out);
         }
+        self.watch.standing = Standing::of(&found);
         if let Some(stop) = found.stop() {
             // while something is held, what shrinks it must pass: blocked, a falling market could only be watched (F87). Once flat
             // a loss can come from trading alone, and then everything stops (C52)

@@ -1,6 +1,7 @@
 //! The life of orders against a venue that says odd things, late, twice, or not at all. Each test began as a failure or guards
 //! a rule whose breach costs money.
 
+mod approvals;
 mod drills;
 mod load;
 mod reload;
@@ -511,8 +512,8 @@ fn after_a_rearm_parents_go_on() {
     rig.apply(&[Fact::Order(rig.report(&intent, 1, ReportedState::Canceled, intent.child.qty.0))]);
     rig.pass(Span::secs(5), &[]);
     assert!(rig.placed.is_empty());
-    assert!(matches!(rig.command(Command::Rearm { reason: " ".into() }), CommandReply::Refused(_)), "I23");
-    assert_eq!(rig.command(Command::Rearm { reason: "looked".into() }), CommandReply::Done);
+    assert!(matches!(rig.command(Command::rearm(" ")), CommandReply::Refused(_)), "I23");
+    assert_eq!(rig.command(Command::rearm("looked")), CommandReply::Done);
     let again = rig.next_placed();
     assert_eq!(again.child.parent, intent.child.parent);
     assert_ne!(again.key, intent.key);
@@ -533,7 +534,7 @@ fn a_venue_that_cannot_be_read_during_a_kill_does_not_stop_the_cancels() {
         }
     }
     assert!(rig.cancels.len() >= cancels + 3);
-    assert!(matches!(rig.command(Command::Rearm { reason: "looked".into() }), CommandReply::Done | CommandReply::Refused(_)));
+    assert!(matches!(rig.command(Command::rearm("looked")), CommandReply::Done | CommandReply::Refused(_)));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{DrillId, DrillPath, ParentChange, ParentId, ParentSpec, Reload, SpecFault, Stop, TransferId};
+use crate::{Approval, DrillId, DrillPath, ParentChange, ParentId, ParentSpec, Reload, SpecFault, Stop, StopScope, TransferId};
 
 /// What an operator may ask of the desk. Each is answered with a [`CommandReply`] and recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,10 +12,19 @@ pub enum Command {
     Change(ParentId, ParentChange),
     /// Stop something, or stop it further.
     Kill(Stop),
-    /// Clear the latch.
+    /// Let what is stopped trade again.
     Rearm {
         /// In whose words. Must not be empty.
         reason: String,
+        /// What; absent: all that is stopped.
+        #[serde(default)]
+        scope: Option<StopScope>,
+        /// An operator's approval. Where operators are configured, nothing is re-armed without one.
+        #[serde(default)]
+        approval: Option<Approval>,
+        /// Causes outside the desk that are not cleared: a sentinel file, a full disk, a clock in doubt. Each refuses.
+        #[serde(default)]
+        standing: Vec<SpecFault>,
     },
     /// Allow trading again in a market frozen by a break.
     Unfreeze {
@@ -47,12 +56,23 @@ pub enum Command {
         file: String,
         /// In whose words. Must not be empty.
         reason: String,
+        /// An operator's approval. Where operators are configured, nothing is loosened without one.
+        #[serde(default)]
+        approval: Option<Approval>,
     },
     /// Accept what was done with the wallet beside us; its next nonce is taken from the chain (F83, F84).
     AcceptWallet {
         /// In whose words. Must not be empty.
         reason: String,
     },
+}
+
+impl Command {
+    /// A re-arm of all that is stopped, without an approval and with no cause standing outside the desk.
+    #[must_use]
+    pub fn rearm(reason: impl Into<String>) -> Command {
+        Command::Rearm { reason: reason.into(), scope: None, approval: None, standing: Vec::new() }
+    }
 }
 
 /// The desk's answer to a command.
@@ -65,6 +85,15 @@ pub enum CommandReply {
     Drilling(DrillId),
     /// Done.
     Done,
+    /// The approval is kept; others must follow.
+    Waiting {
+        /// Who has approved, by name.
+        have: Vec<String>,
+        /// How many different operators must.
+        needed: usize,
+        /// Until when the first of them stands, UTC milliseconds.
+        until_ms: u64,
+    },
     /// Refused: every fault.
     Refused(Vec<SpecFault>),
 }

@@ -3,9 +3,10 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Arrival, Basis, Child, ClientKey, DrillEvent, DrillId, Epoch, EvmAddress, Fill, FundingPayment, Instrument, InstrumentId,
-    Intent, JournalTag, LevelChange, Lost, Lots, Measure, OrderOutcome, ParentChange, ParentId, ParentOutcome, ParentSpec,
-    ProfitMark, Reject, Reloaded, Seed, Stamp, Stop, StopScope, TransferEvent, TransferId, TreasuryDecision, VenueOrderId,
+    Approved, Arrival, Basis, Child, ClientKey, DrillEvent, DrillId, Epoch, EvmAddress, Fill, FundingPayment, Instrument,
+    InstrumentId, Intent, JournalTag, LevelChange, Lost, Lots, Measure, OrderOutcome, ParentChange, ParentId, ParentOutcome,
+    ParentSpec, ProfitMark, Reject, Reloaded, Seed, Stamp, Stop, StopScope, TransferEvent, TransferId, TreasuryDecision,
+    VenueOrderId,
 };
 
 /// One journal record: what happened that changes state, or what was decided and on which numbers.
@@ -125,6 +126,8 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         by: Vec<String>,
     },
+    /// An operator approved something.
+    Approved(Approved),
     /// A market was frozen: derived and venue position differ, or an order is there that we cannot explain.
     Frozen {
         /// Which.

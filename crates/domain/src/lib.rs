@@ -5,6 +5,7 @@
 //! schedules, clocks or sockets. Start with [`Instrument`], then [`Intent`], [`Fact`] and [`Entry`].
 
 mod alert;
+mod approval;
 pub mod cases;
 mod chance;
 mod collateral;
@@ -26,6 +27,7 @@ mod time;
 mod transfer;
 
 pub use alert::{AccountSituation, Alert, Severity, Situation, Topic};
+pub use approval::{Act, Approval, Approved, Operator};
 pub use chance::{Prng, Seed};
 pub use collateral::{Cascade, DepositSeen, IdleBalance, IdlePlace, TreasuryAction, TreasuryDecision, UsdcRoad, UsdcRoads};
 pub use command::{Command, CommandReply};

@@ -325,6 +325,7 @@ impl Auditor {
             | Entry::Instrument(_)
             | Entry::Refused { .. }
             | Entry::Funding(_)
+            | Entry::Approved(_)
             | Entry::Frozen { .. }
             | Entry::Unfrozen { .. }
             | Entry::Measured(_)

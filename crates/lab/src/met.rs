@@ -122,6 +122,7 @@ impl World {
                 Entry::Refused { .. } => meet("the guard refuses"),
                 Entry::Stranger { .. }
                 | Entry::Limits { .. }
+                | Entry::Approved(_)
                 | Entry::Instrument(_)
                 | Entry::Parent { .. }
                 | Entry::Ended { .. }

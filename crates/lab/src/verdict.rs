@@ -69,6 +69,7 @@ impl World {
                 | Entry::Funding(_)
                 | Entry::Latch(_)
                 | Entry::Rearm { .. }
+                | Entry::Approved(_)
                 | Entry::Frozen { .. }
                 | Entry::Unfrozen { .. }
                 | Entry::Opening { .. }

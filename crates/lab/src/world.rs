@@ -355,7 +355,7 @@ impl World {
         match self.command(Command::Submit(Box::new(spec))) {
             Some(CommandReply::Accepted(id)) => Ok(id),
             Some(CommandReply::Refused(faults)) => Err(faults),
-            Some(CommandReply::Done | CommandReply::Drilling(_)) | None => {
+            Some(CommandReply::Done | CommandReply::Waiting { .. } | CommandReply::Drilling(_)) | None => {
                 Err(vec![SpecFault { field: "daemon".into(), value: "dead".into(), expected: "a running daemon".into() }])
             }
         }
@@ -424,6 +424,7 @@ impl World {
             reconcile_every: Span::secs(15),
             foreign: ForeignPolicy::Freeze,
             unknown_max: 3,
+            operators: Vec::new(),
             treasury: self.spec.money.as_ref().map(|money| money.plan.clone()),
         };
         let tenure = Tenure {

@@ -212,6 +212,7 @@ fn every_prefix_boots(world: &World) -> Result<(), String> {
             reconcile_every: Span::secs(15),
             foreign: ForeignPolicy::Freeze,
             unknown_max: 3,
+            operators: Vec::new(),
             treasury: None,
         };
         let tenure = Tenure { epoch: Epoch(9_999), tag: World::TAG, seed: Seed(1), binary: String::new(), config: String::new() };
@@ -277,7 +278,7 @@ fn tend(world: &mut World) {
         }
     }
     if blocked {
-        world.command(Command::Rearm { reason: "the market fell".into() });
+        world.command(Command::rearm("the market fell"));
     }
 }
 

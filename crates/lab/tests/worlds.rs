@@ -120,7 +120,7 @@ fn meddle(world: &mut World, chance: &mut Prng) {
             world.command(Command::Kill(Stop::all(level, Trigger::Operator, "the operator is nervous")));
         }
         1..=5 => {
-            world.command(Command::Rearm { reason: "all is well".into() });
+            world.command(Command::rearm("all is well"));
         }
         n @ 6..=13 if !parents.is_empty() => {
             let (id, qty) = pick(chance, &parents);
@@ -160,7 +160,7 @@ fn unfreeze(world: &mut World) {
 fn clear_up(world: &mut World) {
     unfreeze(world);
     if world.desk().is_some_and(|d| d.books().stops.level() > StopLevel::Run) {
-        world.command(Command::Rearm { reason: "the storm is over".into() });
+        world.command(Command::rearm("the storm is over"));
     }
     let ids: Vec<ParentId> = world
         .desk()

@@ -269,7 +269,7 @@ pub async fn admit(requests: &Requests, raw: &RawParent) -> Result<ParentId, Vec
     match ask(requests, Command::Submit(Box::new(spec))).await.ok_or_else(ended)? {
         CommandReply::Accepted(id) => Ok(id),
         CommandReply::Refused(faults) => Err(faults),
-        CommandReply::Done | CommandReply::Drilling(_) => Err(ended()),
+        CommandReply::Done | CommandReply::Waiting { .. } | CommandReply::Drilling(_) => Err(ended()),
     }
 }
 
@@ -293,7 +293,7 @@ async fn kill(State(requests): State<Requests>, Extension(gate): Extension<Arc<G
 }
 
 async fn rearm(State(requests): State<Requests>, Json(body): Json<ReasonBody>) -> Response {
-    carry(&requests, Command::Rearm { reason: body.reason }).await
+    carry(&requests, Command::rearm(body.reason)).await
 }
 
 async fn unfreeze(State(requests): State<Requests>, Json(body): Json<ReasonBody>) -> Response {

@@ -319,6 +319,7 @@ fn boot_desk(
         reconcile_every: config.reconcile_every,
         foreign: config.foreign,
         unknown_max: config.unknown_max,
+        operators: Vec::new(),
         treasury,
     };
     let tenure = Tenure {

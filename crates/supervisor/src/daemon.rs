@@ -552,7 +552,8 @@ impl Loop {
             let connector = self.parts.connector.clone();
             self.tasks.spawn(async move { connector.cancel(cancels).await });
         }
-        if rearmed && self.leaving.is_none() {
+        let stopped = self.parts.desk.books().stops.level() >= StopLevel::Block;
+        if rearmed && !stopped && self.leaving.is_none() {
             self.parts.gate.open();
             if self.parts.wire.is_pulled() {
                 // by somebody who did not know of the re-arm; the next turn says what he wants

@@ -39,6 +39,9 @@ pub fn note(stamped: &Stamped, books: &Books) {
             info!(epoch = epoch.0, repairs, "the books agree with the venue; trading may start")
         }
         Entry::Rearm { reason, scope, .. } => info!("re-armed ({}): {reason}", scope.unwrap_or_default()),
+        Entry::Approved(approved) => {
+            info!(by = approved.approval.by.name, "approved: {}: {}", approved.act, approved.reason);
+        }
         Entry::Unfrozen { instrument, reason, .. } => info!(%instrument, "market unfrozen: {reason}"),
         Entry::Opening { instrument, position, .. } => {
             info!(%instrument, lots = position.0, "the books start from the venue's position")

@@ -97,6 +97,7 @@ impl Bench {
             reconcile_every: Span::secs(15),
             foreign: ForeignPolicy::Freeze,
             unknown_max: 3,
+            operators: Vec::new(),
             treasury: None,
         };
         let tenure = Tenure { epoch: Epoch(1), tag: JournalTag(1), seed: Seed(7), binary: "bench".into(), config: String::new() };

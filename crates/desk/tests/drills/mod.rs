@@ -463,7 +463,7 @@ fn no_drill_begins_while_anything_else_is_wrong() {
         "{}",
         world.waits(DrillPath::Chain)
     );
-    world.rig.command(Command::Rearm { reason: "looked".into() });
+    world.rig.command(Command::rearm("looked"));
     // cover 1,000,000 / 300,000 = 3.3: watched, and nothing more
     world.rig.maintenance = Usd::whole(300_000);
     for _ in 0..3 {

@@ -142,7 +142,7 @@ fn a_blocked_daemon_plans_nothing() {
     rig.pass(Span::secs(20), &[]);
     assert_eq!(level(&rig), MarginLevel::Reduce, "it is seen");
     assert!(reductions(&rig.log).is_empty() && rig.placed.is_empty());
-    rig.command(Command::Rearm { reason: "test".into() });
+    rig.command(Command::rearm("test"));
     rig.pass(Span::secs(3), &[]);
     assert_eq!(reductions(&rig.log).len(), 1);
 }

@@ -182,7 +182,7 @@ fn a_spent_day_lets_positions_only_shrink_also_after_a_restart() {
     assert_eq!(rig.desk.books().stops.level(), StopLevel::ReduceOnly, "{}", rig.desk.books().stops.cause());
     rig.crash();
     rig.connect();
-    rig.command(Command::Rearm { reason: "I want to go on".into() });
+    rig.command(Command::rearm("I want to go on"));
     rig.pass(Span::secs(2), &[]);
     assert_eq!(rig.desk.books().stops.level(), StopLevel::ReduceOnly, "the budget is still spent");
 }

@@ -34,7 +34,7 @@ fn read(rig: &Rig, now: Option<Box<ConfigText>>, held: Option<Box<ConfigText>>, 
 }
 
 fn apply(file: &str, reason: &str) -> Command {
-    Command::Apply { file: file.into(), reason: reason.into() }
+    Command::Apply { file: file.into(), reason: reason.into(), approval: None }
 }
 
 fn reloads(rig: &Rig) -> Vec<Reloaded> {
@@ -44,7 +44,9 @@ fn reloads(rig: &Rig) -> Vec<Reloaded> {
 fn refused(reply: CommandReply) -> String {
     match reply {
         CommandReply::Refused(faults) => faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-        CommandReply::Done | CommandReply::Accepted(_) | CommandReply::Drilling(_) => panic!("done"),
+        CommandReply::Done | CommandReply::Waiting { .. } | CommandReply::Accepted(_) | CommandReply::Drilling(_) => {
+            panic!("done")
+        }
     }
 }
 

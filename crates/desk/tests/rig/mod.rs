@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use domain::{
     AccountView, Book, ClientKey, Command, CommandReply, EndPolicy, Entry, Epoch, Fact, Fill, FundingRate, Instrument,
-    InstrumentId, Intent, JournalTag, Level, LiquidityRole, Lots, MarketStatus, Marks, OrderReport, ParentId, ParentSpec,
-    Placement, PositionView, PriceRule, Px, Qty, Ratio, ReportedState, Schedule, Seed, SendOutcome, Side, Span, Stamp, Stamped,
-    StreamHealth, StreamKind, TradeId, TransferId, Usd, Venue, VenueOrderId, VenueSnapshot, margin,
+    InstrumentId, Intent, JournalTag, Level, LiquidityRole, Lots, MarketStatus, Marks, Operator, OrderReport, ParentId,
+    ParentSpec, Placement, PositionView, PriceRule, Px, Qty, Ratio, ReportedState, Schedule, Seed, SendOutcome, Side, Span,
+    Stamp, Stamped, StreamHealth, StreamKind, TradeId, TransferId, Usd, Venue, VenueOrderId, VenueSnapshot, margin,
 };
 use margin_guard::{ClearedTransfer, Limits, RawDrawdown, RawLimits, RawSizing};
 use plimsoll_desk::{Cancel, CollateralRead, Desk, DeskConfig, Effect, ForeignPolicy, Tenure, TreasuryPlan, Working};
@@ -48,6 +48,8 @@ pub struct Rig {
     funding: bool,
     /// How the desk keeps the account, if it does.
     pub plan: Option<TreasuryPlan>,
+    /// Who may approve.
+    pub operators: Vec<Operator>,
     /// Steps of transfers that the desk let be carried out, oldest first.
     pub transfers: Vec<ClearedTransfer>,
     /// Transfers that the wallet was told to drop.
@@ -62,7 +64,7 @@ pub fn market() -> InstrumentId {
     InstrumentId::new(VENUE, "BTC").unwrap()
 }
 
-fn config(treasury: Option<TreasuryPlan>) -> DeskConfig {
+fn config(treasury: Option<TreasuryPlan>, operators: Vec<Operator>) -> DeskConfig {
     DeskConfig {
         venues: vec![VENUE],
         instruments: vec![market()],
@@ -70,6 +72,7 @@ fn config(treasury: Option<TreasuryPlan>) -> DeskConfig {
         reconcile_every: Span::secs(15),
         foreign: ForeignPolicy::Freeze,
         unknown_max: 3,
+        operators,
         treasury,
     }
 }
@@ -82,10 +85,17 @@ pub fn limits() -> Limits {
     Limits::check(RawLimits { allow, sizing, drawdown: RawDrawdown::default(), ..wide }).unwrap()
 }
 
-fn boot(epoch: u32, now: Stamp, plan: Option<TreasuryPlan>, log: &[Stamped], out: &mut Vec<Effect>) -> Desk {
+fn boot(
+    epoch: u32,
+    now: Stamp,
+    plan: Option<TreasuryPlan>,
+    operators: Vec<Operator>,
+    log: &[Stamped],
+    out: &mut Vec<Effect>,
+) -> Desk {
     let tenure =
         Tenure { epoch: Epoch(epoch), tag: JournalTag(0xDE5C), seed: Seed(7), binary: "test".into(), config: String::new() };
-    Desk::boot(config(plan), limits(), &tenure, now, log, out).unwrap()
+    Desk::boot(config(plan, operators), limits(), &tenure, now, log, out).unwrap()
 }
 
 impl Rig {
@@ -111,9 +121,20 @@ impl Rig {
 
     /// Booted over an empty journal, with a treasury if `plan` says how.
     pub fn keeping(plan: Option<TreasuryPlan>) -> Rig {
+        Rig::with(plan, Vec::new())
+    }
+
+    /// As [`Rig::new`], where `operators` must approve.
+    pub fn approved_by(operators: &[Operator]) -> Rig {
+        let mut rig = Rig::with(None, operators.to_vec());
+        rig.connect();
+        rig
+    }
+
+    fn with(plan: Option<TreasuryPlan>, operators: Vec<Operator>) -> Rig {
         let now = Stamp { mono: 1_000_000_000, wall_ms: START_MS };
         let mut out = Vec::new();
-        let desk = boot(1, now, plan.clone(), &[], &mut out);
+        let desk = boot(1, now, plan.clone(), operators.clone(), &[], &mut out);
         let mut rig = Rig {
             desk,
             market: market(),
@@ -132,6 +153,7 @@ impl Rig {
             maintenance: Usd::whole(1_000),
             funding: true,
             plan,
+            operators,
             transfers: Vec::new(),
             forgotten: Vec::new(),
             reads: Vec::new(),
@@ -148,7 +170,7 @@ impl Rig {
         self.now = self.now + Span::secs(1);
         self.pulls.clear();
         let mut out = Vec::new();
-        self.desk = boot(self.epoch, self.now, self.plan.clone(), &self.log, &mut out);
+        self.desk = boot(self.epoch, self.now, self.plan.clone(), self.operators.clone(), &self.log, &mut out);
         self.take(out);
         let folded = self.desk.books().clone();
         assert!(self.log.iter().any(|s| matches!(s.entry, Entry::Epoch { .. })));

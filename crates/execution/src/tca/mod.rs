@@ -239,6 +239,7 @@ impl ReportBuilder {
             | Entry::Acked { .. }
             | Entry::Latch(_)
             | Entry::Rearm { .. }
+            | Entry::Approved(_)
             | Entry::Frozen { .. }
             | Entry::Unfrozen { .. }
             | Entry::Opening { .. }

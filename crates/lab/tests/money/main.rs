@@ -328,7 +328,7 @@ impl Run {
         }
         let Some(desk) = self.world.desk() else { return };
         if desk.books().stops.level() > StopLevel::Run {
-            self.world.command(Command::Rearm { reason: "the market fell".into() });
+            self.world.command(Command::rearm("the market fell"));
         }
         let Some(desk) = self.world.desk() else { return };
         let frozen: Vec<InstrumentId> = desk.books().frozen.keys().copied().collect();

@@ -22,4 +22,5 @@ mod stop;
 mod strangers;
 mod treasury;
 mod treasury_inside;
+mod watchdog;
 mod witness;

@@ -179,6 +179,8 @@ pub enum Trigger {
     Reconcile,
     /// A clock cannot be trusted.
     Clock,
+    /// The loop stood still for longer than the watchdog waits.
+    Watchdog,
     /// The journal cannot be written.
     Journal,
     /// Too little disk space.
@@ -206,6 +208,7 @@ impl Trigger {
             Trigger::Rejects => "rejects",
             Trigger::Reconcile => "reconcile",
             Trigger::Clock => "clock",
+            Trigger::Watchdog => "watchdog",
             Trigger::Journal => "journal",
             Trigger::Disk => "disk",
             Trigger::Panic => "panic",

@@ -24,10 +24,11 @@ use crate::cli::RunArgs;
 use crate::config::{Checked, Endpoint, LogStyle, RawParent, TreasuryPart};
 use crate::daemon::{self, Answers, Exit, Parts, Request};
 use crate::gate::Gate;
+use crate::heartbeat::{self, Heart, Pulse};
 use crate::live::{Frame, Live};
 use crate::triggers::{self, Tripwire};
 use crate::wall::Wall;
-use crate::{Failure, api, embedded, exit, sentinel, sweeper, venue};
+use crate::{Failure, api, deadman, embedded, exit, lookout, sentinel, sweeper, venue};
 
 /// How often the live view is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
@@ -47,7 +48,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     let wire = Arc::new(Tripwire::new(Arc::clone(&gate)));
     wire.heed_panics();
     let leaves = triggers::listen(&wire).map_err(|e| Failure::other(format!("signals: {e}")))?;
-    triggers::look_out(&wire, vec![state_dir.clone()]).map_err(|e| Failure::other(format!("the lookout's thread: {e}")))?;
+    triggers::look_out(&wire, stop_dirs(&config)).map_err(|e| Failure::other(format!("the lookout's thread: {e}")))?;
     let target = venue::target(&config, set, file.as_ref()).await?;
     let journal_dir = state_dir.join("journal");
     if let Some(instance) = &target.fresh_venue
@@ -70,6 +71,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     }
     let started = connect(&config, target, Arc::clone(&clock), &opened).await?;
     gate.govern(started.connector.clone());
+    let (pulse, heart) = begin_heartbeat(&config, &started.connector)?;
     let (desk, effects) = boot_desk(&config, plan, &opened, &started, &wall, &gate)?;
     let answers = Answers::default();
     let carrier = Carrier::start(&config, funds, started.connector.clone(), clock, answers.to.clone());
@@ -96,6 +98,10 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         account: started.account,
         limits: config.limits.clone(),
         wall,
+        pulse,
+        heart,
+        dead_man: deadman::Keeper::new(config.dead_man),
+        standstill_max: standstill_max(&config),
         gate: Arc::clone(&gate),
         requests,
         wire: Arc::clone(&wire),
@@ -304,6 +310,37 @@ fn warn_of_orphans(entries: &[Stamped]) {
     }
 }
 
+/// Where the file STOP is looked for: a watchdog may have a directory of its own to leave it in.
+fn stop_dirs(config: &Checked) -> Vec<PathBuf> {
+    let mut dirs = vec![config.state_dir.clone()];
+    if config.watchdog.dir != config.state_dir {
+        dirs.push(config.watchdog.dir.clone());
+    }
+    dirs
+}
+
+/// With a watchdog, how long the loop may stand still.
+fn standstill_max(config: &Checked) -> Option<Duration> {
+    config.watchdog.on.then_some(config.watchdog.limit)
+}
+
+/// From here on this process has life signs, and every order asks for them before it leaves.
+fn begin_heartbeat(config: &Checked, connector: &Connector) -> Result<(Pulse, Option<Heart>), Failure> {
+    let pulse = Pulse::new();
+    connector.look_out(lookout::over(pulse.clone(), standstill_max(config), stop_dirs(config)));
+    match Heart::start(&config.watchdog.dir, &pulse) {
+        Ok(heart) => Ok((pulse, Some(heart))),
+        Err(e) if config.watchdog.on => {
+            let path = config.watchdog.dir.join(heartbeat::NAME);
+            Err(Failure::other(format!("the heartbeat {}: {e}; without it the watchdog would cancel everything", path.display())))
+        }
+        Err(e) => {
+            warn!("no heartbeat, so nobody can watch this daemon: {e}");
+            Ok((pulse, None))
+        }
+    }
+}
+
 fn boot_desk(
     config: &Checked,
     treasury: Option<TreasuryPlan>,
@@ -340,9 +377,8 @@ fn boot_desk(
             facts.push(Fact::Command(0, Command::Kill(Stop { trigger: Trigger::Latch, cause, ..stop.clone() })));
         }
     }
-    if let Some(stop) = sentinel::read(&config.state_dir) {
-        facts.push(Fact::Command(0, Command::Kill(stop)));
-    }
+    let asked = stop_dirs(config).into_iter().filter_map(|dir| sentinel::read(&dir));
+    facts.extend(asked.map(|stop| Fact::Command(0, Command::Kill(stop))));
     desk.apply(wall.stamp(), &facts, &mut effects);
     if desk.books().stops.level() >= StopLevel::Block {
         gate.close();

@@ -104,17 +104,9 @@ pub enum Task {
         parent: u32,
     },
     /// Stop trading. The level holds over restarts until `rearm`.
-    Kill {
-        /// How far: reduce-only, block, cancel, flatten or sever.
-        #[arg(long, default_value = "cancel")]
-        level: StopLevel,
-        /// What: all, venue:hyperliquid, market:hyperliquid:BTC or parent:P7.
-        #[arg(long, default_value = "all")]
-        scope: StopScope,
-        /// Why, for the journal.
-        #[arg(long, default_value = "operator")]
-        cause: String,
-    },
+    Kill(KillArgs),
+    /// Watch the daemon from a process of its own: when its heartbeat stops, cancel everything at the venue and keep at it.
+    Watchdog,
     /// Allow trading again after a kill.
     Rearm {
         /// Why it is safe, for the journal.
@@ -236,6 +228,29 @@ pub struct RunArgs {
     /// Print the report as JSON, one object per parent, last on standard output.
     #[arg(long)]
     pub json: bool,
+}
+
+/// How far to stop.
+#[derive(Debug, Args)]
+pub struct KillArgs {
+    /// How far: reduce-only, block, cancel, flatten or sever.
+    #[arg(long, default_value = "cancel")]
+    pub level: StopLevel,
+    /// What: all, venue:hyperliquid, market:hyperliquid:BTC or parent:P7.
+    #[arg(long, default_value = "all")]
+    pub scope: StopScope,
+    /// Why, for the journal.
+    #[arg(long, default_value = "operator")]
+    pub cause: String,
+    /// Do not ask the daemon: cancel everything at the venue from here. For when it hangs; needs no journal and no disk.
+    #[arg(long)]
+    pub direct: bool,
+    /// With --direct, the key to sign with; absent: the watchdog's, or else the daemon's.
+    #[arg(long, value_name = "FILE", requires = "direct")]
+    pub key_file: Option<PathBuf>,
+    /// With --direct, how long to keep at it.
+    #[arg(long, value_name = "DURATION", default_value = "5m", requires = "direct")]
+    pub within: Option<humantime::Duration>,
 }
 
 /// Which ways out to try.

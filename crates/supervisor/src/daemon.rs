@@ -31,12 +31,13 @@ use wire::hyperliquid::sign::Key;
 use crate::carrier::Carrier;
 use crate::config::OnStop;
 use crate::gate::Gate;
+use crate::heartbeat::{Heart, Pulse, Turn};
 use crate::show::margin::MarginView;
 use crate::show::treasury::TreasuryPage;
 use crate::triggers::{self, Leave, Tripwire};
 use crate::views::{self, Sized, View};
 use crate::wall::Wall;
-use crate::{sweeper, words};
+use crate::{deadman, notify, sweeper, words};
 
 /// Groups waiting for the journal. At one flush of a few milliseconds each this is seconds of work; beyond it the desk waits.
 const GROUPS_MAX: usize = 1_024;
@@ -50,6 +51,8 @@ const FACTS_PER_STEP: usize = 256;
 const WRITER_GONE: &str = "the task that writes the journal ended";
 /// How often free disk space is looked at.
 const DISK_EVERY: Duration = Duration::from_secs(30);
+/// How long the last record of the heartbeat may take.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
 /// How long a stop waits for open orders to be cancelled and answers to arrive.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 /// After that, or when asked a second time, how long each part is waited for.
@@ -105,6 +108,14 @@ pub struct Parts {
     pub limits: Limits,
     /// The clock.
     pub wall: Arc<Wall>,
+    /// The venue's own dead-man.
+    pub dead_man: deadman::Keeper,
+    /// What carries its life signs out of the process, if it can.
+    pub heart: Option<Heart>,
+    /// Life signs of this loop.
+    pub pulse: Pulse,
+    /// How long it may stand still before it must take it that a watchdog has acted; nothing without one.
+    pub standstill_max: Option<Duration>,
     /// Closed means that nothing may be placed any more, whatever the desk still thinks.
     pub gate: Arc<Gate>,
     /// Requests of operators.
@@ -233,8 +244,10 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
         gate: Arc::clone(&parts.gate),
         answers: answers_in.clone(),
         broken: broken_in,
+        pulse: parts.pulse.clone(),
     }));
     let room = tokio::spawn(watch_disk(parts.journal_dir.clone(), answers_in.clone()));
+    let dead_man = tokio::spawn(parts.dead_man.clone().keep(parts.connector.clone(), parts.pulse.clone()));
     let mut this = Loop {
         parts,
         groups,
@@ -247,10 +260,13 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
     };
     let boot = std::mem::take(&mut this.parts.effects);
     this.carry_out(boot).await;
+    this.turned();
     let exit = this.turn(&mut answers, &mut broken).await;
     let last = this.view();
     let Loop { groups, tasks, parts, .. } = this;
     room.abort();
+    dead_man.abort();
+    notify::stopping();
     drop(groups);
     // nobody reads these any more, and whoever is waiting for room in them must not wait for ever
     drop(answers);
@@ -284,7 +300,43 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
     {
         warn!("the venue had not been seen empty twice at the deadline; the next start goes on with it");
     }
+    let is_over = match &exit {
+        Exit::Done | Exit::Stopped | Exit::Left { .. } => left_empty(&parts.connector, &parts.dead_man).await,
+        Exit::Late { .. } | Exit::Connector | Exit::Panicked(_) | Exit::Journal(_) => false,
+    };
+    // its disk may be what is wrong
+    if let Some(heart) = parts.heart {
+        let (to, said) = oneshot::channel();
+        // a thread that nobody waits for, neither here nor when the runtime ends
+        let end = move || {
+            heart.stop(is_over);
+            if to.send(()).is_err() {
+                tracing::debug!("nobody waits for the heartbeat's end any more");
+            }
+        };
+        let ends = std::thread::Builder::new().name("heartbeat's end".to_owned()).spawn(end).is_ok();
+        if !ends || tokio::time::timeout(FAREWELL_MAX, said).await.is_err() {
+            warn!("the heartbeat could not be ended; a watchdog will come after this daemon");
+        }
+    }
     (exit, last)
+}
+
+/// Whether nothing is open at the venue, whoever placed it: then nobody need come after us. What rests is meant to, so the venue's
+/// dead-man is taken off.
+async fn left_empty(connector: &Connector, dead_man: &deadman::Keeper) -> bool {
+    dead_man.clear(connector).await;
+    match connector.open_orders().await {
+        Ok(0) => true,
+        Ok(open) => {
+            warn!(open, "orders are left open at the venue, so a watchdog will come after this daemon");
+            false
+        }
+        Err(e) => {
+            warn!("whether orders are left open at the venue is not known ({e}), so a watchdog will come after this daemon");
+            false
+        }
+    }
 }
 
 impl Loop {
@@ -312,6 +364,7 @@ impl Loop {
                 () = sleep => Woke::Fact(Fact::Timer),
                 () = wait_for(self.leaving) => return self.late(),
             };
+            batch.extend(self.stood_still());
             match woke {
                 Woke::Pulled => {
                     wire.heed();
@@ -348,6 +401,7 @@ impl Loop {
                 self.parts.carrier.take_back();
                 self.lent = false;
             }
+            self.turned();
             if let Some(words) = wire.panicked() {
                 return Exit::Panicked(words.to_owned());
             }
@@ -407,6 +461,25 @@ impl Loop {
         Exit::Panicked(self.parts.wire.panicked().unwrap_or(WRITER_GONE).to_owned())
     }
 
+    fn turned(&self) {
+        let desk = &self.parts.desk;
+        let turn = Turn { stop: desk.books().stops.level(), ready: desk.is_ready(), open: desk.books().live().count() };
+        self.parts.pulse.turned(&turn);
+    }
+
+    /// A loop that stood still for longer than a watchdog waits must take it that one has acted: what it was about to do was
+    /// decided in another time (F53).
+    fn stood_still(&mut self) -> Option<Fact> {
+        let age = self.parts.pulse.age();
+        let max = self.parts.standstill_max.filter(|max| age > *max)?;
+        if self.parts.desk.books().stops.level() >= StopLevel::Cancel {
+            return None;
+        }
+        error!("the loop or its journal stood still for {age:?}; a watchdog waits for {max:?}");
+        let cause = format!("the loop or its journal stood still for {} ms, longer than watchdog.limit", age.as_millis());
+        Some(self.kill(Trigger::Watchdog, &cause))
+    }
+
     /// Without its connector the daemon is blind or mute: latch, and leave (F56).
     async fn connector_fell(&mut self) -> Exit {
         let mut effects = Vec::new();
@@ -430,6 +503,7 @@ impl Loop {
             &self.parts.limits,
             &self.parts.connector,
             self.parts.gate.view(),
+            (self.parts.dead_man.state(), self.parts.pulse.is_watched()),
             self.parts.journal.head().seq,
             self.parts.wall.stamp(),
         )
@@ -616,6 +690,7 @@ struct WriteHalf {
     gate: Arc<Gate>,
     answers: mpsc::Sender<Fact>,
     broken: mpsc::Sender<String>,
+    pulse: Pulse,
 }
 
 /// Makes groups durable and hands what they released to the venue.
@@ -632,6 +707,7 @@ async fn write_groups(mut this: WriteHalf) {
             .filter(|e| matches!(e, Entry::Latch(_) | Entry::Rearm { .. }))
             .cloned()
             .collect();
+        this.pulse.flush_begins();
         // the sentinel first: whichever of the two stores survives, the latch is set
         for entry in &latches {
             if let Entry::Latch(stop) = entry
@@ -640,7 +716,9 @@ async fn write_groups(mut this: WriteHalf) {
                 error!("the latch file could not be written: {e}; the journal alone holds the latch");
             }
         }
-        let (released, transfers) = match release_all(whole.cleared, whole.transfers, whole.entries, &this.journal).await {
+        let durable = release_all(whole.cleared, whole.transfers, whole.entries, &this.journal).await;
+        this.pulse.flush_ended();
+        let (released, transfers) = match durable {
             Ok(released) => released,
             Err(e) => {
                 this.gate.close_and_cancel();

@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 const START_DEADLINE: Duration = Duration::from_secs(20);
 /// How often the state directory is looked at meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// The file with its trading key, in the state directory.
+pub const KEY_FILE: &str = "paper.key";
 
 /// Where a paper venue serves, as it says itself in its ready file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +134,12 @@ pub async fn find_or_start(state_dir: &Path, args: &[String]) -> Result<(Ready, 
     Err(EmbeddedError::Slow { log: log_path })
 }
 
+/// Where the venue of this state directory served when it began. Whether it still does shows when it is spoken to.
+#[must_use]
+pub fn last(state_dir: &Path) -> Option<Ready> {
+    Ready::read(&state_dir.join("paper.json"))
+}
+
 /// Ends the venue of this state directory, after a demo that is over.
 pub fn stop(state_dir: &Path) {
     let ready_file = state_dir.join("paper.json");
@@ -159,7 +167,7 @@ pub fn new_secret() -> io::Result<zeroize::Zeroizing<String>> {
 /// # Errors
 /// If it can neither be read nor made.
 pub fn paper_key(state_dir: &Path) -> Result<zeroize::Zeroizing<String>, EmbeddedError> {
-    let path = state_dir.join("paper.key");
+    let path = state_dir.join(KEY_FILE);
     let io = |what| {
         let path = path.clone();
         move |source| EmbeddedError::Io { what, path, source }

@@ -67,6 +67,8 @@ impl Frame {
             }
         }
         notes.extend(sizes(view));
+        notes.push(view.dead_man.said());
+        notes.push(if view.watched { "watchdog: watching".to_owned() } else { "watchdog: NONE watches this daemon".to_owned() });
         notes.extend(view.desk.alerts.iter().rev().take(5).rev().map(|a| format!("alert {a}")));
         Frame {
             head: headline(view),

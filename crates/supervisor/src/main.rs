@@ -16,10 +16,14 @@ mod client;
 mod clocks;
 mod config;
 mod daemon;
+mod deadman;
 mod drill;
 mod embedded;
 mod gate;
+mod heartbeat;
 mod live;
+mod lookout;
+mod notify;
 mod published;
 mod sentinel;
 mod show;
@@ -29,6 +33,7 @@ mod triggers;
 mod venue;
 mod views;
 mod wall;
+mod watchdog;
 mod words;
 
 use std::io::Write as _;
@@ -114,6 +119,14 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
     if let Some(Task::Tape { action }) = &cli.command {
         return tasks::tape(action);
+    }
+    let beside = |set: &[String]| {
+        config::load_beside(cli.config.as_deref(), set, std::env::vars()).map_err(|e| Failure::new(exit::CONFIG, &e))
+    };
+    match &cli.command {
+        Some(Task::Watchdog) => return watchdog::run(beside(&cli.set)?).await,
+        Some(Task::Kill(args)) if args.direct => return watchdog::direct::kill(&beside(&cli.set)?, args).await,
+        _ => {}
     }
     let config = config::load(cli.config.as_deref(), &cli.set, std::env::vars(), wall::today())
         .map_err(|e| Failure::new(exit::CONFIG, &e))?;

@@ -10,7 +10,7 @@ use domain::{CommandReply, Entry, Instrument, ParentChange, ParentSpec, Span, St
 use hyper::Method;
 
 use crate::api::{KillBody, ReasonBody, WriteOffBody};
-use crate::cli::{Conformance, SubmitArgs, TapeAction, Task, TreasuryAction};
+use crate::cli::{Conformance, KillArgs, SubmitArgs, TapeAction, Task, TreasuryAction};
 use crate::client::{ClientError, call};
 use crate::config::{Checked, RawParent, TreasuryPart};
 use crate::live::{Frame, Live};
@@ -67,7 +67,7 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
         Task::Resume { parent } => change(socket, parent, &ParentChange::Resume).await?,
         Task::Cancel { parent } => change(socket, parent, &ParentChange::Cancel).await?,
         Task::Amend { parent, quantity, horizon } => amend(socket, parent, quantity.as_deref(), horizon).await?,
-        Task::Kill { level, scope, cause } => {
+        Task::Kill(KillArgs { level, scope, cause, .. }) => {
             post(socket, "/kill", &KillBody { level, scope, cause }).await?;
             let doing = if level >= StopLevel::Cancel { "; what is open there is being cancelled" } else { "" };
             say!("{scope}: {level}{doing}; this holds over restarts until plimsoll rearm");
@@ -85,7 +85,7 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
         Task::Explain { order, json } => explain(&journal_dir, &order, json)?,
         Task::Audit { json } => return audit(&journal_dir, json),
         Task::Export => export(&journal_dir)?,
-        Task::Run(_) | Task::Paper(_) | Task::Conformance { .. } | Task::Tape { .. } => {}
+        Task::Run(_) | Task::Paper(_) | Task::Watchdog | Task::Conformance { .. } | Task::Tape { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }

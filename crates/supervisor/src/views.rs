@@ -12,6 +12,7 @@ use venue_connector::hyperliquid::Connector;
 
 use crate::carrier::WalletTask;
 use crate::config::Checked;
+use crate::deadman::DeadMan;
 use crate::gate::GateView;
 use crate::show::margin::{Levels, MarginView};
 use crate::show::size::{SizeView, least};
@@ -35,6 +36,10 @@ pub struct View {
     pub connector: venue_connector::hyperliquid::Gauges,
     /// What every placement passes.
     pub gate: GateView,
+    /// The venue's own dead-man.
+    pub dead_man: DeadMan,
+    /// Whether a watchdog watches this daemon's heartbeat.
+    pub watched: bool,
     /// Records in the journal.
     pub journal_records: u64,
 }
@@ -72,7 +77,15 @@ pub struct SizeLine {
 impl View {
     /// The daemon at `now`.
     #[must_use]
-    pub fn new(desk: &Desk, limits: &Limits, connector: &Connector, gate: GateView, journal_records: u64, now: Stamp) -> View {
+    pub fn new(
+        desk: &Desk,
+        limits: &Limits,
+        connector: &Connector,
+        gate: GateView,
+        (dead_man, watched): (DeadMan, bool),
+        journal_records: u64,
+        now: Stamp,
+    ) -> View {
         let status = desk.status(now);
         let allowed = status.guard.markets.iter().filter(|(_, market)| market.allowed).map(|(id, _)| *id);
         let of = |id: InstrumentId, side: Side| {
@@ -89,6 +102,8 @@ impl View {
             instruments: desk.books().instruments.clone(),
             connector: connector.gauges(),
             gate,
+            dead_man,
+            watched,
             journal_records,
         }
     }

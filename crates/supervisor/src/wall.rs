@@ -58,7 +58,9 @@ pub fn today() -> u32 {
     u32::try_from(wall_ms() / 86_400_000).unwrap_or(u32::MAX)
 }
 
-fn boot_ns() -> u64 {
+/// Nanoseconds since the machine booted, suspended time included: the same in every process, and no step of the wall clock moves it.
+#[must_use]
+pub fn boot_ns() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     u64::try_from(now.tv_sec).unwrap_or(0).saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
 }

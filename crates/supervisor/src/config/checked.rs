@@ -14,6 +14,7 @@ use wire::hyperliquid::Address;
 use super::kill::KillPart;
 use super::raw::{Raw, RawDaemon, RawHyperliquid, RawPaper, RawPaperChain, Scalar, Unknown};
 use super::treasury::{Around, TreasuryPart};
+use super::watchdog::{self, WatchdogPart};
 use super::{RawParent, plan_to_spec, shown};
 
 /// How logs are written.
@@ -129,6 +130,8 @@ pub struct Checked {
     pub order_route: OrderRoute,
     /// Which book.
     pub fast_book: bool,
+    /// Whether the venue's own dead-man is set while orders rest.
+    pub dead_man: bool,
     /// Markets to trade.
     pub markets: Vec<Market>,
     /// The embedded venue.
@@ -137,6 +140,8 @@ pub struct Checked {
     pub kill: KillPart,
     /// The guard's limits.
     pub limits: Limits,
+    /// `[watchdog]`
+    pub watchdog: WatchdogPart,
     /// `[treasury]`; absent without the section.
     pub treasury: Option<TreasuryPart>,
     /// Parents to submit on `--plan`.
@@ -221,6 +226,7 @@ impl Checked {
         faults.unknown("venue", &raw.venue.unknown);
         let guard = Limits::check_on(raw.guard.clone(), today).map_err(|more| faults.0.extend(more)).ok();
         let daemon = check_daemon(&mut faults, &raw.daemon, base);
+        let watchdog = watchdog::check(&mut faults, raw.watchdog.as_ref(), base, &daemon.state_dir);
         let paper = check_paper(&mut faults, &raw.paper, base);
         let kill = KillPart::check(&mut faults, &raw.kill);
         let venue = match &raw.venue.hyperliquid {
@@ -256,6 +262,8 @@ impl Checked {
                 network: venue.network,
                 order_route: venue.order_route,
                 fast_book: venue.fast_book,
+                dead_man: venue.dead_man,
+                watchdog,
                 markets: venue.markets,
                 paper,
                 kill,
@@ -291,6 +299,8 @@ impl Checked {
             "network": format!("{:?}", self.network),
             "order_route": format!("{:?}", self.order_route),
             "fast_book": self.fast_book,
+            "dead_man": self.dead_man,
+            "watchdog": self.watchdog.on.then_some(self.watchdog.limit.as_millis()),
             "markets": self.markets.iter().map(market).collect::<Vec<_>>(),
             "limits": self.limits.text(),
             "plan": self.plan,
@@ -338,6 +348,15 @@ impl Checked {
             self.expires_after_ms, self.reconcile_every, self.foreign
         ));
         line(self.kill.describe().to_owned());
+        line(if self.watchdog.on {
+            format!(
+                "Watchdog: a heartbeat in {} older than {:?} means that this daemon hangs; it holds itself to that, too.",
+                self.watchdog.dir.display(),
+                self.watchdog.limit
+            )
+        } else {
+            "Watchdog: none is configured; if this process hangs, nobody cancels its orders.".to_owned()
+        });
         line(String::new());
         line(self.limits.describe());
         match &self.treasury {
@@ -359,18 +378,18 @@ impl Checked {
     }
 }
 
-struct DaemonPart {
-    state_dir: PathBuf,
+pub(super) struct DaemonPart {
+    pub(super) state_dir: PathBuf,
     socket: PathBuf,
-    log: LogStyle,
+    pub(super) log: LogStyle,
     seed: Seed,
     foreign: ForeignPolicy,
     reconcile_every: Span,
-    expires_after_ms: u64,
+    pub(super) expires_after_ms: u64,
     unknown_max: usize,
 }
 
-fn check_daemon(faults: &mut Faults, raw: &RawDaemon, base: &Path) -> DaemonPart {
+pub(super) fn check_daemon(faults: &mut Faults, raw: &RawDaemon, base: &Path) -> DaemonPart {
     const LOGS: &[(&str, LogStyle)] = &[("auto", LogStyle::Auto), ("human", LogStyle::Human), ("json", LogStyle::Json)];
     const FOREIGN: &[(&str, ForeignPolicy)] = &[("freeze", ForeignPolicy::Freeze), ("report", ForeignPolicy::Report)];
     faults.unknown("daemon", &raw.unknown);
@@ -509,15 +528,16 @@ fn check_cctp(
     Some(paper::CctpSpec { messenger: messenger?, forwarder: forwarder?, fee, credit_after })
 }
 
-struct VenuePart {
-    endpoint: Endpoint,
-    network: Network,
+pub(super) struct VenuePart {
+    pub(super) endpoint: Endpoint,
+    pub(super) network: Network,
     order_route: OrderRoute,
     fast_book: bool,
+    dead_man: bool,
     markets: Vec<Market>,
 }
 
-fn check_hyperliquid(faults: &mut Faults, raw: &RawHyperliquid, base: &Path) -> VenuePart {
+pub(super) fn check_hyperliquid(faults: &mut Faults, raw: &RawHyperliquid, base: &Path) -> VenuePart {
     const PATH: &str = "venue.hyperliquid";
     const NETWORKS: &[(&str, Network)] = &[("mainnet", Network::Mainnet), ("testnet", Network::Testnet)];
     const ROUTES: &[(&str, OrderRoute)] = &[("http", OrderRoute::Http), ("ws", OrderRoute::Ws)];
@@ -572,6 +592,7 @@ fn check_hyperliquid(faults: &mut Faults, raw: &RawHyperliquid, base: &Path) -> 
         network,
         order_route: faults.read(&at("order_route"), raw.order_route.as_ref(), OrderRoute::Http, "http or ws", word(ROUTES)),
         fast_book: faults.read(&at("fast_book"), raw.fast_book.as_ref(), true, "true or false", word(BOOL)),
+        dead_man: faults.read(&at("dead_man"), raw.dead_man.as_ref(), true, "true or false", word(BOOL)),
         markets,
     }
 }

@@ -11,6 +11,7 @@ mod raw;
 #[cfg(test)]
 mod tests;
 mod treasury;
+mod watchdog;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub use kill::OnStop;
 pub use parent::plan_to_spec;
 pub use raw::RawParent;
 pub use treasury::TreasuryPart;
+pub use watchdog::{Beside, Venue as VenueBeside};
 
 use raw::Raw;
 
@@ -75,6 +77,42 @@ pub fn load(
     environment: impl IntoIterator<Item = (String, String)>,
     today: u32,
 ) -> Result<Checked, ConfigError> {
+    let Merged { path, base, raw, mut faults } = merge(file, set, environment)?;
+    match Checked::check(raw, &base, today) {
+        Ok(checked) if faults.is_empty() => Ok(checked),
+        outcome => {
+            faults.extend(outcome.err().unwrap_or_default());
+            Err(ConfigError::Faults { path, faults })
+        }
+    }
+}
+
+/// Reads as much of the configuration as it takes to cancel everything.
+///
+/// # Errors
+/// See [`ConfigError`]; faults elsewhere in the file are none here.
+pub fn load_beside(
+    file: Option<&Path>,
+    set: &[String],
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Beside, ConfigError> {
+    let Merged { path, base, raw, faults } = merge(file, set, environment)?;
+    Beside::check(&raw, &faults, &base).map_err(|faults| ConfigError::Faults { path, faults })
+}
+
+/// The sources as one, read key by key.
+struct Merged {
+    path: PathBuf,
+    base: PathBuf,
+    raw: Raw,
+    faults: Vec<SpecFault>,
+}
+
+fn merge(
+    file: Option<&Path>,
+    set: &[String],
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Merged, ConfigError> {
     let path = match file {
         Some(path) => path.to_owned(),
         None if Path::new(DEFAULT_FILE).is_file() => PathBuf::from(DEFAULT_FILE),
@@ -98,14 +136,8 @@ pub fn load(
     let merged = builder.build().map_err(|e| unreadable(e.to_string()))?;
     let tree: serde_json::Value = merged.try_deserialize().map_err(|e| unreadable(e.to_string()))?;
     let base = path.parent().unwrap_or(Path::new(".")).to_owned();
-    let (raw, mut faults) = Raw::read(tree);
-    match Checked::check(raw, &base, today) {
-        Ok(checked) if faults.is_empty() => Ok(checked),
-        outcome => {
-            faults.extend(outcome.err().unwrap_or_default());
-            Err(ConfigError::Faults { path, faults })
-        }
-    }
+    let (raw, faults) = Raw::read(tree);
+    Ok(Merged { path, base, raw, faults })
 }
 
 /// `text` as it may be shown: what looks like a private key is not, wherever someone pasted it (I31).

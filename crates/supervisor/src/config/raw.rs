@@ -93,6 +93,8 @@ pub struct Raw {
     pub guard: RawLimits,
     /// `[treasury]`
     pub treasury: Option<RawTreasuryPart>,
+    /// `[watchdog]`
+    pub watchdog: Option<RawWatchdog>,
     /// `[[plan]]`
     pub plan: Vec<RawParent>,
     /// Anything else.
@@ -114,6 +116,7 @@ impl Raw {
             kill: section("kill", take(&mut root, "kill"), &mut faults),
             guard: nested("guard", take(&mut root, "guard"), &mut faults),
             treasury: root.remove("treasury").map(|v| read_treasury(v, &mut faults)),
+            watchdog: root.remove("watchdog").map(|v| section("watchdog", v, &mut faults)),
             plan: plan.into_iter().enumerate().map(|(n, v)| section(&format!("plan[{n}]"), v, &mut faults)).collect(),
             unknown: unknown(root),
         };
@@ -321,6 +324,23 @@ pub struct RawDaemon {
     pub unknown: Unknown,
 }
 
+/// `[watchdog]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawWatchdog {
+    /// Heartbeat and STOP; absent: the state directory.
+    pub dir: Option<Scalar>,
+    /// The oldest life sign that is one.
+    pub limit: Option<Scalar>,
+    /// How long a watchdog waits for the first one.
+    pub first_beat: Option<Scalar>,
+    /// The file with the watchdog's own agent key.
+    pub key_file: Option<Scalar>,
+    /// Anything else.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
 /// `[venue]`
 #[derive(Debug, Default)]
 pub struct RawVenues {
@@ -352,6 +372,8 @@ pub struct RawHyperliquid {
     pub order_route: Option<Scalar>,
     /// The 5-level book twice a second instead of the 20-level one every five seconds.
     pub fast_book: Option<Scalar>,
+    /// Whether to set the venue's own dead-man.
+    pub dead_man: Option<Scalar>,
     /// Markets to trade.
     #[serde(skip)]
     pub markets: Vec<RawMarket>,

@@ -11,6 +11,7 @@ use super::*;
 
 mod drill;
 mod treasury;
+mod watchdog;
 
 /// 2026-10-01.
 const TODAY: u32 = 20_727;

@@ -139,5 +139,4 @@ async fn offset(reads: &Reads, timeout: Duration) -> Result<i64, ReadError> {
 }
 
 #[cfg(test)]
-#[expect(clippy::wildcard_enum_match_arm, reason = "a test names what it expects and fails on the rest")]
 mod tests;

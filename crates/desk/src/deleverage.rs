@@ -56,6 +56,13 @@ pub(crate) struct Deleveraging {
     told: BTreeMap<Venue, Stamp>,
 }
 
+impl Deleveraging {
+    /// Whether a parent of the desk's own was told to end.
+    pub fn is_ending(&self, id: ParentId) -> bool {
+        self.cancelled.contains(&id)
+    }
+}
+
 /// A reduction at work.
 struct Running {
     id: ParentId,
@@ -94,8 +101,10 @@ impl Desk {
                 continue;
             }
             // what is known too badly is not acted on; what runs goes on, and nothing can grow meanwhile
-            let may_plan =
-                line.doubt.is_none() && self.is_ready() && self.books.stops.level() < StopLevel::Block && !self.draining;
+            let may_plan = line.doubt.is_none()
+                && self.is_ready()
+                && self.books.stops.venue_level(line.venue) < StopLevel::Block
+                && !self.draining;
             if level >= MarginLevel::Reduce && may_plan {
                 self.cancel_growing(now, line.venue, out);
                 if level >= MarginLevel::Kill || !self.help_is_near(now, line) {
@@ -242,7 +251,9 @@ impl Desk {
     fn held(&self, now: Stamp, line: &PositionLine) -> Option<Held<'static>> {
         let (rules, mark) = (self.books.instruments.get(&line.instrument)?, line.mark?);
         let (value, maintenance) = (line.value?, line.maintenance?);
-        let known = line.lots.0 != 0 && line.lots == self.books.position(line.instrument);
+        // a market that is stopped by itself has to be left alone
+        let free = self.books.stops.market_level(line.instrument) < StopLevel::Block;
+        let known = free && line.lots.0 != 0 && line.lots == self.books.position(line.instrument);
         let side = if line.lots.0 > 0 { Side::Buy } else { Side::Sell };
         let book = self.markets.get(&line.instrument).and_then(|m| m.book.as_deref());
         let walk = book.filter(|book| now.since(book.at) <= BOOK_AGE).and_then(|book| Walk::of(book, rules, side));

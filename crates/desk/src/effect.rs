@@ -36,8 +36,16 @@ pub enum Effect {
     Place(Cleared),
     /// Cancel this now.
     Cancel(Cancel),
-    /// Cancel everything the venue has, known to us or not, and make sure (kill path).
-    CancelAll(Venue),
+    /// Cancel everything the venue has, known to us or not, and make sure (kill path). What came of it returns as
+    /// [`domain::Fact::Swept`].
+    CancelAll {
+        /// Which venue.
+        venue: Venue,
+        /// In these markets; none: in all.
+        markets: Vec<InstrumentId>,
+    },
+    /// Place nothing more as long as the process lives, see the venue empty or be late with it, forget every key and end.
+    Sever,
     /// Pull the venue's state.
     Pull {
         /// Which venue.

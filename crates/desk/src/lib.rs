@@ -6,7 +6,7 @@
 //!
 //! The desk does not know limits (`margin-guard` judges every order), schedules (`execution` proposes), wire formats or
 //! sockets. Start with [`Desk::apply`]; `orders` holds the life of an order, `reconcile` what a pull from the venue changes,
-//! `watch` what is looked at once a second: statistics, profit, the load of each account and the way back from too much of it;
+//! `stopping` what a stop does and `flatten` how positions are closed by one; `watch` what is looked at once a second: statistics, profit, the load of each account and the way back from too much of it;
 //! `treasury` moves collateral to an account that needs it.
 
 mod approvals;
@@ -16,6 +16,7 @@ mod doubts;
 mod drill;
 mod effect;
 mod explain;
+mod flatten;
 mod holds;
 mod measures;
 mod operator;
@@ -28,6 +29,7 @@ mod reconcile;
 mod reload;
 mod roster;
 mod status;
+mod stopping;
 #[cfg(test)]
 mod tests;
 mod treasury;
@@ -37,8 +39,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::{
-    AccountView, Book, Entry, Epoch, Fact, Instrument, InstrumentId, JournalTag, ParentId, Px, Seed, Span, Stamp, Stamped, Stop,
-    StopLevel, StreamHealth, StreamKind, Venue, VenueOrderId,
+    AccountView, Book, Entry, Epoch, Fact, Instrument, InstrumentId, JournalTag, ParentId, Px, Seed, Span, Stamp, Stamped,
+    StreamHealth, StreamKind, Venue, VenueOrderId,
 };
 use margin_guard::{Guard, Limits};
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,7 @@ pub use domain::{Alert, Severity, Topic};
 pub use drill::{DrillLine, DrillPlan, DrillTerms, DrillView, Drills, Due, OpenDrill, OpenHop, Seen};
 pub use effect::{Cancel, CollateralRead, Effect};
 pub use explain::{Asked, Background, Explanation, Fate, Judged, LimitsInForce, NoOrder, NotExplained, Verdict, explain};
+pub use flatten::FlattenTerms;
 pub use order::{Order, Working};
 pub use parents::Ended;
 pub use profit::Ledger;
@@ -93,6 +96,8 @@ pub struct DeskConfig {
     pub unknown_max: usize,
     /// Who may approve of re-arms and loosened limits. Empty: whoever may open the operator socket.
     pub operators: Vec<domain::Operator>,
+    /// How positions are closed at level flatten.
+    pub flatten: FlattenTerms,
     /// How collateral is moved to the account by itself; absent: it is not.
     pub treasury: Option<TreasuryPlan>,
 }
@@ -162,9 +167,12 @@ pub struct Desk {
     draining: bool,
     /// Something changed that decides whether parents may propose.
     holds_due: bool,
+    /// … and that of single parents.
+    holds_afresh: bool,
     repairs: u32,
     measures: measures::Measures,
     deleveraging: deleverage::Deleveraging,
+    flattening: flatten::Flattening,
     watch: watch::Watch,
     alerts: status::RecentAlerts,
     treasurer: Option<Box<treasury::Treasurer>>,
@@ -261,10 +269,12 @@ impl Desk {
             proposals: Vec::new(),
             draining: false,
             holds_due: true,
+            holds_afresh: true,
             repairs: 0,
             measures: measures::Measures::new(limits.sizing().sigma_floor),
             guard: Guard::new(limits),
             deleveraging: deleverage::Deleveraging::default(),
+            flattening: flatten::Flattening::default(),
             watch: watch::Watch::default(),
             alerts: status::RecentAlerts::default(),
             treasurer,
@@ -321,10 +331,7 @@ impl Desk {
             state.pull_due = Some(now);
             state.fills_read_ms = self.books.cursor_ms.get(&state.venue).copied().unwrap_or(self.books.begun_ms);
         }
-        if self.books.stops.level() >= StopLevel::Cancel {
-            // the tenure that was told to may have died of it (L4)
-            self.cancel_everything(now, out);
-        }
+        self.cancel_stopped(now, out);
         Ok(())
     }
 
@@ -338,6 +345,7 @@ impl Desk {
         self.resolve_doubts(now, out);
         self.pull_if_due(now, out);
         self.watch_if_due(now, out);
+        self.tend_flatten(now, out);
         self.rehold(now);
         self.step_parents(now, out);
     }
@@ -348,7 +356,8 @@ impl Desk {
         let pulls = self.venues.iter().filter_map(|v| Some((self.next_pull(v)?, "pull")));
         let cancel = self.doubts.next_cancel().map(|at| (at, "cancel again"));
         let watch = self.watch.next().map(|at| (at, "watch"));
-        pulls.chain(cancel).chain(watch).chain(self.wakes.first()).min_by_key(|(at, _)| at.mono)
+        let flatten = self.flattening.next().map(|at| (at, "flatten"));
+        pulls.chain(cancel).chain(watch).chain(flatten).chain(self.wakes.first()).min_by_key(|(at, _)| at.mono)
     }
 
     /// What the journal determines.
@@ -442,6 +451,7 @@ impl Desk {
             Fact::Snapshot(snapshot) => self.on_snapshot(now, snapshot, out),
             Fact::SnapshotFailed(venue, why) => self.on_pull_failed(now, *venue, why, out),
             Fact::NonceBurnt { venue, nonce, burnt } => self.on_burnt(now, *venue, *nonce, *burnt, out),
+            Fact::Swept { venue, markets, empty } => self.on_swept(*venue, markets, *empty),
             Fact::Stream(venue, kind, health) => self.on_stream(now, *venue, *kind, *health, out),
             Fact::ClockOffset(venue, ms) => {
                 self.guard.set_clock_offset(*venue, *ms);
@@ -532,6 +542,9 @@ impl Desk {
     /// Emits `entry` and folds it at once.
     fn record(&mut self, at: Stamp, entry: Entry, out: &mut Vec<Effect>) {
         self.books.fold(at, &entry);
+        if matches!(entry, Entry::Latch(_) | Entry::Rearm { .. }) {
+            self.stops_changed();
+        }
         self.fold_treasury(at, &entry, out);
         out.push(Effect::Record(Stamped { at, entry }));
     }
@@ -553,26 +566,5 @@ impl Desk {
         self.guard.freeze(instrument, &why);
         self.record(now, Entry::Frozen { instrument, why }, out);
         self.holds_due = true;
-    }
-
-    fn raise(&mut self, now: Stamp, stop: &Stop, out: &mut Vec<Effect>) {
-        let before = self.books.stops.of(stop.scope).map_or(StopLevel::Run, |s| s.level);
-        if stop.level > before {
-            self.record(now, Entry::Latch(stop.clone()), out);
-            self.read_at(now);
-            self.guard.set_stops(self.books.stops.clone());
-            let cause = format!("level {} ({}): {}", stop.level, stop.scope, stop.cause);
-            let alert = Alert::new(Severity::Act, Topic::Stopped, cause, Some(self.situation()));
-            self.tell(alert.having(Topic::Stopped.done(stop.level)), out);
-            self.holds_due = true;
-        }
-        if self.books.stops.level() >= StopLevel::Cancel {
-            self.cancel_everything(now, out);
-        }
-    }
-
-    fn cancel_everything(&mut self, now: Stamp, out: &mut Vec<Effect>) {
-        out.extend(self.venues.iter().map(|state| Effect::CancelAll(state.venue)));
-        self.cancel_all_ours(now, out);
     }
 }

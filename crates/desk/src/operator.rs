@@ -1,6 +1,8 @@
 //! Operator commands.
 
-use domain::{Arrival, Command, CommandReply, Entry, InstrumentId, ParentId, ParentSpec, SpecFault, Stamp, StopLevel, Usd};
+use domain::{
+    Arrival, Command, CommandReply, Entry, InstrumentId, ParentId, ParentSpec, SpecFault, Stamp, StopLevel, StopScope, Usd,
+};
 
 use crate::{BootError, Desk, Effect};
 
@@ -18,10 +20,7 @@ impl Desk {
             Command::Change(id, change) => {
                 self.change_parent(now, *id, change, "operator", out).map(|()| self.touched(*id)).map(|()| CommandReply::Done)
             }
-            Command::Kill(stop) => {
-                self.raise(now, stop, out);
-                Ok(CommandReply::Done)
-            }
+            Command::Kill(stop) => self.kill(now, stop, out).map(|()| CommandReply::Done),
             Command::Rearm { reason, scope, approval, standing } => {
                 self.rearm(now, reason, *scope, approval.as_ref(), standing, out)
             }
@@ -39,16 +38,22 @@ impl Desk {
         if spec.note.chars().count() > 64 {
             return Err(vec![fault("note", &spec.note, "at most 64 characters")]);
         }
-        if spec.note.starts_with(crate::deleverage::NOTE) {
+        if [crate::deleverage::NOTE, crate::flatten::NOTE].iter().any(|own| spec.note.starts_with(own)) {
             return Err(vec![fault(
                 "note",
                 &spec.note,
                 "a note that begins otherwise: so begin those of the desk's own reductions",
             )]);
         }
-        if self.draining || self.books.stops.level() >= StopLevel::Block {
-            let why = if self.draining { "the daemon is stopping" } else { self.books.stops.cause() };
-            return Err(vec![fault("parent", "new", format!("a daemon that trades; this one is stopped: {why}"))]);
+        if self.draining {
+            return Err(vec![fault("parent", "new", "a daemon that trades; this one is stopping")]);
+        }
+        if let Some(stop) = self.books.stops.market(spec.instrument).filter(|stop| stop.level >= StopLevel::Block) {
+            let expected = match stop.scope {
+                StopScope::All => format!("a daemon that trades; this one is stopped: {}", stop.cause),
+                scope => format!("a market that is not stopped; {scope} is at level {}: {}", stop.level, stop.cause),
+            };
+            return Err(vec![fault("parent", "new", expected)]);
         }
         if !self.is_ready() {
             return Err(vec![fault("parent", "new", "a daemon that has read its venue; this one has not yet")]);

@@ -1,8 +1,8 @@
 //! The life of an order after it was sent.
 
 use domain::{
-    ClientKey, Entry, Fill, Lost, OrderOutcome, OrderReport, Reject, RejectKind, ReportedState, SendOutcome, Span, Stamp,
-    StopLevel, Venue, VenueOrderId,
+    ClientKey, Entry, Fill, Lost, OrderOutcome, OrderReport, Reject, RejectKind, ReportedState, SendOutcome, Span, Stamp, Venue,
+    VenueOrderId,
 };
 use execution::ChildEvent;
 
@@ -110,7 +110,7 @@ impl Desk {
             // the cancel overtook the order and found nothing
             self.doubt(now, key, PATIENCE);
             self.doubts.cancel_at(key, Some(now));
-        } else if before.is_unanswered() && (self.draining || self.books.stops.level() >= StopLevel::Cancel) {
+        } else if before.is_unanswered() && self.books.orders.get(&key).is_some_and(|order| self.must_go(order)) {
             // it landed after everything was cancelled
             self.cancel_order(now, key, out);
         } else {

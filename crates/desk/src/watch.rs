@@ -10,6 +10,7 @@ use margin_guard::{Assessment, Repeating};
 use risk::drawdown::Scope;
 
 use crate::deleverage::is_reduction;
+use crate::flatten::is_flatten;
 use crate::profit::{Drawn, Quotes};
 use crate::{Desk, Effect, Severity, Topic};
 
@@ -145,7 +146,7 @@ impl Desk {
             if !self.watch.repeating.insert(*parent) {
                 continue;
             }
-            if self.live.get(*parent).is_some_and(|live| is_reduction(&live.spec)) {
+            if self.live.get(*parent).is_some_and(|live| is_reduction(&live.spec) || is_flatten(&live.spec)) {
                 // nobody would resume it: another one is planned instead
                 self.end_reduction(now, *parent, why, out);
                 continue;

@@ -148,6 +148,15 @@ pub enum Fact {
         /// True: this burn used it, so the original never lands. False: it had been used.
         burnt: bool,
     },
+    /// A sweep of a venue ended, or a pass of it: everything that was open was cancelled, and the venue was asked.
+    Swept {
+        /// The venue.
+        venue: Venue,
+        /// In these markets; none: in all.
+        markets: Vec<InstrumentId>,
+        /// It has shown no open order there, twice.
+        empty: bool,
+    },
     /// A stream's health changed.
     Stream(Venue, StreamKind, StreamHealth),
     /// Venue clock minus ours, milliseconds.

@@ -337,6 +337,24 @@ impl Stops {
         highest([self.market(instrument), self.of(StopScope::Parent(parent))])
     }
 
+    /// How far a venue as a whole is stopped.
+    #[must_use]
+    pub fn venue_level(&self, venue: Venue) -> StopLevel {
+        self.venue(venue).map_or(StopLevel::Run, |s| s.level)
+    }
+
+    /// How far a market as a whole is stopped.
+    #[must_use]
+    pub fn market_level(&self, instrument: InstrumentId) -> StopLevel {
+        self.market(instrument).map_or(StopLevel::Run, |s| s.level)
+    }
+
+    /// How far a parent of `instrument` is stopped.
+    #[must_use]
+    pub fn parent_level(&self, parent: ParentId, instrument: InstrumentId) -> StopLevel {
+        self.parent(parent, instrument).map_or(StopLevel::Run, |s| s.level)
+    }
+
     /// The highest of all.
     #[must_use]
     pub fn worst(&self) -> Option<&Stop> {

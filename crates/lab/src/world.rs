@@ -5,9 +5,9 @@ use std::task::{Context, Poll, Waker};
 
 use desk::{BootError, Cancel, CollateralRead, Desk, DeskConfig, Effect, ForeignPolicy, Tenure};
 use domain::{
-    ClientKey, Command, CommandReply, Epoch, Expiry, Fact, Instrument, Intent, JournalTag, Lost, ParentId, ParentSpec, Prng,
-    Receipt, Reject, RejectKind, Seed, SendOutcome, Span, SpecFault, Stamp, Stamped, StreamHealth, StreamKind, TransferIntent,
-    Usd, Venue, VenueSnapshot, WriteAhead,
+    ClientKey, Command, CommandReply, Epoch, Expiry, Fact, Instrument, InstrumentId, Intent, JournalTag, Lost, ParentId,
+    ParentSpec, Prng, Receipt, Reject, RejectKind, Seed, SendOutcome, Span, SpecFault, Stamp, Stamped, StopLevel, StopScope,
+    StreamHealth, StreamKind, TransferIntent, Usd, Venue, VenueSnapshot, WriteAhead,
 };
 use exchange::{AccountKey, Asset, BadSpec, Event, Exchange, ExchangeSpec, NewOrder, Op, OpResult, OrderRef, TimedEvent};
 use margin_guard::{Cleared, ClearedTransfer, Limits, Released, ReleasedTransfer, release_all};
@@ -19,6 +19,9 @@ use crate::venue;
 pub(crate) const ANSWER_DEADLINE: Span = Span::secs(5);
 /// A tenure that no daemon has: of the keys of orphans.
 pub(crate) const ORPHAN_EPOCH: Epoch = Epoch(0xFFFF);
+/// Before the kill path's first look, and between two.
+const SWEEP_FIRST: Span = Span::millis(250);
+const SWEEP_AGAIN: Span = Span::secs(1);
 /// Steps without virtual time passing that mean that the desk spins.
 const STEPS_PER_INSTANT: u32 = 1_000;
 
@@ -147,6 +150,8 @@ pub(crate) enum Travel {
     Collateral(CollateralRead, Stamp),
     StreamBack,
     Restart,
+    /// The kill path looks whether the venue is empty in these markets, or everywhere.
+    Sweep(Vec<InstrumentId>),
 }
 
 /// A daemon and its venue in virtual time.
@@ -183,6 +188,8 @@ pub struct World {
     pub(crate) outside: Option<Box<dyn Outside>>,
     /// What happened at the venue that no journal shows.
     pub(crate) seen: BTreeMap<&'static str, u32>,
+    /// What left although it should not have.
+    pub(crate) passed: Vec<String>,
 }
 
 /// A journal in memory whose appends are always durable at once.
@@ -259,6 +266,7 @@ impl World {
             moved: BTreeMap::new(),
             outside,
             seen: BTreeMap::new(),
+            passed: Vec::new(),
             spec,
         };
         world.fund();
@@ -425,6 +433,7 @@ impl World {
             foreign: ForeignPolicy::Freeze,
             unknown_max: 3,
             operators: Vec::new(),
+            flatten: desk::FlattenTerms::default(),
             treasury: self.spec.money.as_ref().map(|money| money.plan.clone()),
         };
         let tenure = Tenure {
@@ -582,8 +591,50 @@ impl World {
                 }
             }
             Travel::Restart => self.boot()?,
+            Travel::Sweep(markets) => self.sweep_at_venue(markets),
         }
         Ok(())
+    }
+
+    /// One look of the kill path: what is open is cancelled, and it looks again until the venue is empty or what is placed is meant.
+    fn sweep_at_venue(&mut self, markets: Vec<InstrumentId>) {
+        let Some(desk) = &self.desk else { return };
+        let meant = |scope: &StopScope| match markets.first() {
+            Some(id) => scope.covers(*id),
+            None => !matches!(scope, StopScope::Market(_) | StopScope::Parent(_)),
+        };
+        let stops = &desk.books().stops;
+        let level = markets.first().map_or(stops.level(), |id| stops.market_level(*id));
+        if level < StopLevel::Cancel || desk.flattening().iter().any(meant) {
+            return;
+        }
+        let covered =
+            |asset: Asset| markets.is_empty() || venue::id(&self.exchange, asset).is_some_and(|id| markets.contains(&id));
+        let open = self.exchange.open_orders(self.account);
+        let orders: Vec<_> = open.iter().filter(|o| covered(o.asset)).map(|o| (o.asset, o.oid)).collect();
+        let empty = orders.is_empty();
+        if empty {
+            self.post_late(Travel::Fact(Fact::Swept { venue: Venue::Hyperliquid, markets, empty }));
+        } else {
+            self.exchange.submit(self.venue_ms(), self.account, Op::Cancel { orders });
+            self.post(SWEEP_AGAIN, Travel::Sweep(markets));
+        }
+    }
+
+    /// I20: what leaves while it is stopped is what its stop lets pass. Says so otherwise.
+    fn judge_sending(&mut self, intent: &Intent) {
+        let Some(desk) = &self.desk else { return };
+        let (child, parent) = (&intent.child, intent.key.parent());
+        let level = desk.books().stops.parent_level(parent, child.instrument);
+        let flattens = desk.flattening().iter().any(|scope| scope.covers(child.instrument));
+        let passes = match level {
+            StopLevel::Run | StopLevel::ReduceOnly => true,
+            StopLevel::Flatten => flattens && child.reduce_only,
+            StopLevel::Block | StopLevel::Cancel | StopLevel::Sever => false,
+        };
+        if !passes {
+            self.passed.push(format!("I20: {} left at level {level}: {child:?}", intent.key));
+        }
     }
 
     /// One action: all orders share a nonce.
@@ -751,6 +802,7 @@ impl World {
 
     fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), WorldError> {
         let (mut entries, mut cleared, mut transfers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut severed = false;
         for effect in effects {
             match effect {
                 Effect::Record(stamped) => entries.push(stamped),
@@ -760,11 +812,9 @@ impl World {
                         self.post_late(Travel::Cancel(cancel));
                     }
                 }
-                Effect::CancelAll(_) => {
-                    let open = self.exchange.open_orders(self.account);
-                    let orders = open.iter().map(|o| (o.asset, o.oid)).collect();
-                    self.exchange.submit(self.venue_ms(), self.account, Op::Cancel { orders });
-                }
+                // the first look after twice the time that its cancels take
+                Effect::CancelAll { markets, .. } => self.post(SWEEP_FIRST, Travel::Sweep(markets)),
+                Effect::Sever => severed = true,
                 Effect::Pull { keys, fills_since_ms, .. } => {
                     let asked = self.now();
                     self.post_late(Travel::Read { keys, fills_since_ms, asked });
@@ -797,6 +847,12 @@ impl World {
             return Ok(());
         }
         let (released, moving) = self.make_durable(cleared, transfers, entries)?;
+        if severed {
+            // the process has ended once its cancels are on their way; somebody starts it again
+            self.note("severed");
+            self.crash();
+            return Ok(());
+        }
         if !moving.is_empty() && self.bad_luck(self.spec.faults.crashes * 2) {
             self.note("dies between a step of a transfer and its carrying out");
             self.crash();
@@ -811,6 +867,7 @@ impl World {
         let mut actions: BTreeMap<u64, Vec<Intent>> = BTreeMap::new();
         for order in released {
             let intent = order.into_intent();
+            self.judge_sending(&intent);
             actions.entry(intent.nonce).or_default().push(intent);
         }
         for intents in actions.into_values() {

@@ -213,6 +213,7 @@ fn every_prefix_boots(world: &World) -> Result<(), String> {
             foreign: ForeignPolicy::Freeze,
             unknown_max: 3,
             operators: Vec::new(),
+            flatten: desk::FlattenTerms::default(),
             treasury: None,
         };
         let tenure = Tenure { epoch: Epoch(9_999), tag: World::TAG, seed: Seed(1), binary: String::new(), config: String::new() };

@@ -298,9 +298,9 @@ impl Guard {
     /// What stops every order, whatever it is.
     fn gate(&self) -> Result<(), Refusal> {
         match self.projection.stops.level() {
-            // what still passes at these is the rules' to say
-            StopLevel::Run | StopLevel::ReduceOnly | StopLevel::Flatten => {}
-            level @ (StopLevel::Block | StopLevel::Cancel | StopLevel::Sever) => return Err(Refusal::Stopped { level }),
+            StopLevel::Sever => return Err(Refusal::Stopped { level: StopLevel::Sever }),
+            // a part of it may be flattened meanwhile: the rules know which
+            StopLevel::Run | StopLevel::ReduceOnly | StopLevel::Block | StopLevel::Cancel | StopLevel::Flatten => {}
         }
         if self.projection.ready { Ok(()) } else { Err(Refusal::NotReady) }
     }

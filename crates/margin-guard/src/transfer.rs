@@ -384,10 +384,14 @@ impl Treasury {
         Ok(ClearedTransfer::mint(TransferStep::Start(intent.clone()), TransferEvent::Intended(intent)))
     }
 
+    /// I20: what stops a venue as a whole stops its money.
+    fn not_halted(&self, intent: &TransferIntent) -> Result<(), TransferRefusal> {
+        let level = self.stops.venue_level(intent.venue);
+        if level >= StopLevel::Block { Err(TransferRefusal::Halted(level)) } else { Ok(()) }
+    }
+
     fn may_move(&self, intent: &TransferIntent) -> Result<(), TransferRefusal> {
-        if self.stops.level() >= StopLevel::Block {
-            return Err(TransferRefusal::Halted(self.stops.level()));
-        }
+        self.not_halted(intent)?;
         if !self.reconciled {
             return Err(TransferRefusal::NotReconciled);
         }
@@ -501,9 +505,7 @@ impl Treasury {
     /// limits, a kill switch, or so much time that its reason is gone.
     fn still(&self, now: Stamp, transfer: &Transfer) -> Result<(), TransferRefusal> {
         let intent = &transfer.intent;
-        if self.stops.level() >= StopLevel::Block {
-            return Err(TransferRefusal::Halted(self.stops.level()));
-        }
+        self.not_halted(intent)?;
         let (age, max) = (now.since(transfer.at), self.limits.credit_timeout);
         if age > max {
             return Err(TransferRefusal::Old { age, max });
@@ -575,9 +577,7 @@ impl Treasury {
     pub fn clear_resumed(&self, now: Stamp, id: TransferId) -> Result<ClearedTransfer, TransferRefusal> {
         let transfer = self.transfers.get(&id).filter(|t| t.working()).ok_or(TransferRefusal::Number(id))?;
         if transfer.intent.route.leg().is_none() {
-            if self.stops.level() >= StopLevel::Block {
-                return Err(TransferRefusal::Halted(self.stops.level()));
-            }
+            self.not_halted(&transfer.intent)?;
             self.amount(now, &transfer.intent)?;
             self.destination(now, &transfer.intent)?;
         }

@@ -135,7 +135,10 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         }
         None => 0,
     };
-    if !connector.stop(Duration::from_secs(5)).await {
+    let severed = matches!(&ended, Ok((Exit::Severed { .. }, _)));
+    let in_time =
+        if severed { connector.sever(Duration::from_secs(5)).await } else { connector.stop(Duration::from_secs(5)).await };
+    if !in_time {
         warn!("the connector's tasks did not end in time");
     }
     if let Err(e) = fs::remove_file(&config.socket) {
@@ -157,6 +160,18 @@ fn finish(config: &Checked, args: &RunArgs, ended: Exit, journal_dir: &Path, pla
             eprintln!("plimsoll: stopped; nothing of ours is open at the venue. Start again to go on.");
             Ok(ExitCode::SUCCESS)
         }
+        Exit::Severed { empty: true } => Err(Failure {
+            code: exit::SEVERED,
+            why: "severed: the venue was seen empty twice, keys are forgotten, the latch is set. Start it again to look, and \
+                  plimsoll rearm --reason … to trade"
+                .to_owned(),
+        }),
+        Exit::Severed { empty: false } => Err(Failure {
+            code: exit::SEVERED,
+            why: "severed, and the venue was NOT seen empty: orders may still be open there; cancel them at its own site, or \
+                  start it again, which goes on cancelling"
+                .to_owned(),
+        }),
         Exit::Late { orders } => Err(Failure {
             code: exit::LATE,
             why: format!("stopped, but {orders} orders were not known to be over; the next start settles them"),
@@ -357,6 +372,7 @@ fn boot_desk(
         foreign: config.foreign,
         unknown_max: config.unknown_max,
         operators: Vec::new(),
+        flatten: desk::FlattenTerms::default(),
         treasury,
     };
     let tenure = Tenure {
@@ -380,8 +396,8 @@ fn boot_desk(
     let asked = stop_dirs(config).into_iter().filter_map(|dir| sentinel::read(&dir));
     facts.extend(asked.map(|stop| Fact::Command(0, Command::Kill(stop))));
     desk.apply(wall.stamp(), &facts, &mut effects);
+    gate.follow(&desk.books().stops, desk.flattening());
     if desk.books().stops.level() >= StopLevel::Block {
-        gate.close();
         error!("stopped since before this start ({}): plimsoll rearm --reason … lets it trade again", desk.books().stops.cause());
     }
     Ok((desk, effects))

@@ -53,6 +53,8 @@ const WRITER_GONE: &str = "the task that writes the journal ended";
 const DISK_EVERY: Duration = Duration::from_secs(30);
 /// How long the last record of the heartbeat may take.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
+/// How long a sever waits for the venue to be seen empty before it takes the key that cancels away: one pass of the sweep.
+const SEVER_DEADLINE: Duration = sweeper::PASS;
 /// How long a stop waits for open orders to be cancelled and answers to arrive.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 /// After that, or when asked a second time, how long each part is waited for.
@@ -165,6 +167,11 @@ pub enum Exit {
         /// Orders not known to be over.
         orders: usize,
     },
+    /// Told to sever: the gate is severed for good and the key is about to be forgotten.
+    Severed {
+        /// The venue was seen empty twice.
+        empty: bool,
+    },
     /// A task of the connector ended that must not. Everything at the venue was cancelled as far as it answered.
     Connector,
     /// Some task or thread panicked. Everything at the venue was cancelled as far as it answered.
@@ -228,6 +235,10 @@ struct Loop {
     lent: bool,
     /// An orderly stop is under way: when it is late.
     leaving: Option<tokio::time::Instant>,
+    /// Where the gate lets reduce-only orders pass.
+    flattening: BTreeSet<StopScope>,
+    /// A sever is under way: when it is late.
+    severing: Option<tokio::time::Instant>,
 }
 
 /// Runs until something ends it; returns why, and what an operator would see at that moment.
@@ -246,6 +257,7 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
         broken: broken_in,
         pulse: parts.pulse.clone(),
     }));
+    parts.gate.tell(answers_in.clone());
     let room = tokio::spawn(watch_disk(parts.journal_dir.clone(), answers_in.clone()));
     let dead_man = tokio::spawn(parts.dead_man.clone().keep(parts.connector.clone(), parts.pulse.clone()));
     let mut this = Loop {
@@ -257,6 +269,8 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
         next_asker: 0,
         lent: false,
         leaving: None,
+        flattening: BTreeSet::new(),
+        severing: None,
     };
     let boot = std::mem::take(&mut this.parts.effects);
     this.carry_out(boot).await;
@@ -280,7 +294,7 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
             Some(Stop::all(StopLevel::Cancel, Trigger::Journal, cause))
         }
         Exit::Panicked(words) => Some(triggers::panic_stop(words)),
-        Exit::Done | Exit::Stopped | Exit::Left { .. } | Exit::Late { .. } | Exit::Connector => None,
+        Exit::Done | Exit::Stopped | Exit::Left { .. } | Exit::Late { .. } | Exit::Severed { .. } | Exit::Connector => None,
     };
     if let Some(stop) = failed {
         parts.gate.close_and_cancel();
@@ -301,8 +315,10 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
         warn!("the venue had not been seen empty twice at the deadline; the next start goes on with it");
     }
     let is_over = match &exit {
-        Exit::Done | Exit::Stopped | Exit::Left { .. } => left_empty(&parts.connector, &parts.dead_man).await,
-        Exit::Late { .. } | Exit::Connector | Exit::Panicked(_) | Exit::Journal(_) => false,
+        Exit::Done | Exit::Stopped | Exit::Left { .. } | Exit::Severed { empty: true } => {
+            left_empty(&parts.connector, &parts.dead_man).await
+        }
+        Exit::Severed { empty: false } | Exit::Late { .. } | Exit::Connector | Exit::Panicked(_) | Exit::Journal(_) => false,
     };
     // its disk may be what is wrong
     if let Some(heart) = parts.heart {
@@ -363,6 +379,7 @@ impl Loop {
                 n = self.parts.market.recv_many(&mut market) => Woke::Market(n),
                 () = sleep => Woke::Fact(Fact::Timer),
                 () = wait_for(self.leaving) => return self.late(),
+                () = wait_for(self.severing) => return Exit::Severed { empty: false },
             };
             batch.extend(self.stood_still());
             match woke {
@@ -395,6 +412,10 @@ impl Loop {
             self.parts.market.try_recv_many(&mut batch);
             let now = self.parts.wall.stamp();
             self.parts.desk.apply(now, &batch, &mut effects);
+            let is_empty = |fact: &Fact| matches!(fact, Fact::Swept { markets, empty: true, .. } if markets.is_empty());
+            if self.severing.is_some() && batch.iter().any(is_empty) {
+                return Exit::Severed { empty: true };
+            }
             batch.clear();
             self.carry_out(std::mem::take(&mut effects)).await;
             if self.lent && self.parts.desk.books().drills.open().is_none() {
@@ -590,10 +611,12 @@ impl Loop {
                 Effect::Record(stamped) => {
                     words::note(&stamped, self.parts.desk.books());
                     rearmed |= matches!(stamped.entry, Entry::Rearm { .. });
+                    if matches!(&stamped.entry, Entry::Latch(_) | Entry::Rearm { .. }) {
+                        // the desk stops for reasons of its own as well; what waits for the journal must not pass either
+                        self.follow_stops();
+                    }
                     if matches!(&stamped.entry, Entry::Latch(stop) if stop.level >= StopLevel::Block && stop.scope == StopScope::All)
                     {
-                        // the desk stops for reasons of its own as well; what waits for the journal must not pass either
-                        self.parts.gate.close();
                         rearmed = false;
                     }
                     group.entries.push(stamped);
@@ -602,7 +625,10 @@ impl Loop {
                 Effect::Cancel(Cancel { key, instrument, order }) => {
                     cancels.push(CancelRequest { key, instrument, venue_order: order });
                 }
-                Effect::CancelAll(_) => self.parts.gate.sweep(),
+                Effect::CancelAll { venue: Venue::Hyperliquid, markets } => self.parts.gate.sweep(&markets),
+                // no connector is of this venue
+                Effect::CancelAll { venue: Venue::Dydx, .. } => {}
+                Effect::Sever => self.sever(),
                 Effect::Pull { venue, keys, fills_since_ms } => self.pull(venue, keys, fills_since_ms),
                 Effect::Burn { venue, nonce } => self.burn(venue, nonce),
                 // no plan is configured, so the desk asks for none of these
@@ -634,10 +660,29 @@ impl Loop {
                 self.parts.gate.close_and_cancel();
             }
         }
+        if self.flattening != *self.parts.desk.flattening() {
+            self.follow_stops();
+        }
         if !group.is_empty() && self.groups.send(group).await.is_err() {
             // the writer has reported why before it left; the next turn of the loop reads it
             warn!("the journal is closed; nothing more is recorded or placed");
         }
+    }
+
+    /// Begins to sever: from here on nothing leaves but cancels, until the venue is empty or the time is up.
+    fn sever(&mut self) {
+        self.parts.gate.sever();
+        if self.severing.is_none() {
+            self.severing = Some(tokio::time::Instant::now() + SEVER_DEADLINE);
+        }
+        // the command that asked for it has begun one; it is asked for again so that what comes of it is told from here on
+        self.parts.gate.sweep(&[]);
+    }
+
+    /// What passes the gate is what the desk's stops leave.
+    fn follow_stops(&mut self) {
+        self.flattening.clone_from(self.parts.desk.flattening());
+        self.parts.gate.follow(&self.parts.desk.books().stops, &self.flattening);
     }
 
     fn pull(&self, venue: Venue, keys: Vec<domain::ClientKey>, fills_since_ms: u64) {
@@ -721,7 +766,9 @@ async fn write_groups(mut this: WriteHalf) {
         let (released, transfers) = match durable {
             Ok(released) => released,
             Err(e) => {
-                this.gate.close_and_cancel();
+                // nothing opens it again: what is released can no longer be recorded
+                this.gate.sever();
+                this.gate.sweep(&[]);
                 error!("the journal failed, so nothing more may be placed: {}", chain(&e));
                 if this.broken.send(chain(&e)).await.is_err() {
                     warn!("the loop left before it heard of the journal's failure");
@@ -739,15 +786,18 @@ async fn write_groups(mut this: WriteHalf) {
         if released.is_empty() {
             continue;
         }
-        if this.gate.is_closed() {
+        let (released, barred): (Vec<_>, Vec<_>) = released.into_iter().partition(|order| this.gate.passes(order.intent()));
+        if !barred.is_empty() {
             let answers = this.answers.clone();
             // not awaited: the loop may itself be waiting for room in the group queue
             tasks.spawn(async move {
-                for order in released {
+                for order in barred {
                     let reject = Reject { kind: RejectKind::NotSent, text: "never sent: the gate was closed".to_owned() };
                     answer(&answers, Fact::Sent { key: order.into_intent().key, outcome: SendOutcome::Rejected(reject) }).await;
                 }
             });
+        }
+        if released.is_empty() {
             continue;
         }
         let (connector, placements) = (this.connector.clone(), Arc::clone(&placements));

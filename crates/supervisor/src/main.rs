@@ -57,6 +57,8 @@ mod exit {
     pub const JOURNAL_BROKEN: u8 = 74;
     /// Stopped, but not everything was settled in time.
     pub const LATE: u8 = 75;
+    /// Severed on request: nothing may start it again by itself.
+    pub const SEVERED: u8 = 76;
     /// The configuration has faults.
     pub const CONFIG: u8 = 78;
 }

@@ -1,11 +1,12 @@
 //! The hands of the kill path: they cancel at the venue without waiting for the loop, the desk or the journal (C31).
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use domain::InstrumentId;
+use domain::{Fact, InstrumentId, Venue};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
@@ -26,6 +27,7 @@ pub struct Sweeper {
     tasks: TaskTracker,
     running: Arc<Mutex<Vec<Running>>>,
     last: Arc<AtomicU64>,
+    told: Arc<OnceLock<mpsc::Sender<Fact>>>,
 }
 
 /// A sweep under way.
@@ -56,6 +58,14 @@ impl Sweeper {
             tasks: TaskTracker::new(),
             running: Arc::default(),
             last: Arc::default(),
+            told: Arc::default(),
+        }
+    }
+
+    /// From here on each pass tells what came of it, as [`Fact::Swept`].
+    pub fn tell(&self, to: mpsc::Sender<Fact>) {
+        if self.told.set(to).is_err() {
+            tracing::debug!("what comes of a sweep is told already");
         }
     }
 
@@ -75,14 +85,20 @@ impl Sweeper {
             info!(markets = instruments.len(), "cancelling everything");
             let passes = async {
                 for _ in 0..PASSES_MAX {
-                    if sweep(&this.connector, &instruments).await {
+                    let empty = sweep(&this.connector, &instruments).await;
+                    if empty {
+                        // before it is told: whoever asks for a sweep because of that gets another one
+                        this.running().retain(|sweep| sweep.no != no);
+                    }
+                    this.say(&instruments, empty).await;
+                    if empty {
                         break;
                     }
                 }
             };
             tokio::select! {
                 () = passes => {}
-                () = stop.cancelled() => info!("re-armed: the sweep ends"),
+                () = stop.cancelled() => info!("the sweep is called off: what is placed from here on is meant"),
             }
             this.running().retain(|sweep| sweep.no != no);
         };
@@ -95,9 +111,23 @@ impl Sweeper {
         !self.running().is_empty()
     }
 
-    /// Ends every sweep, for what is placed from here on is meant.
-    pub fn stand_down(&self) {
-        self.running().iter().for_each(|sweep| sweep.stop.cancel());
+    /// Ends every sweep, for what is placed from here on is meant; or those of `markets` alone, if there are any.
+    pub fn stand_down(&self, markets: &[InstrumentId]) {
+        let meant = |sweep: &&Running| {
+            markets.is_empty() || (!sweep.instruments.is_empty() && sweep.instruments.iter().all(|id| markets.contains(id)))
+        };
+        let mut running = self.running();
+        running.iter().filter(meant).for_each(|sweep| sweep.stop.cancel());
+        // whoever asks from here on gets a new one
+        running.retain(|sweep| !sweep.stop.is_cancelled());
+    }
+
+    async fn say(&self, instruments: &[InstrumentId], empty: bool) {
+        let Some(to) = self.told.get() else { return };
+        let fact = Fact::Swept { venue: Venue::Hyperliquid, markets: instruments.to_vec(), empty };
+        if to.send(fact).await.is_err() {
+            tracing::debug!("the loop left before it heard of a sweep");
+        }
     }
 
     /// Waits until no sweep is under way; false if that took longer than `within`.

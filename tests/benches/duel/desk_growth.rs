@@ -98,6 +98,7 @@ impl Bench {
             foreign: ForeignPolicy::Freeze,
             unknown_max: 3,
             operators: Vec::new(),
+            flatten: desk::FlattenTerms::default(),
             treasury: None,
         };
         let tenure = Tenure { epoch: Epoch(1), tag: JournalTag(1), seed: Seed(7), binary: "bench".into(), config: String::new() };
@@ -191,7 +192,12 @@ impl Bench {
                     Effect::Record(Stamped { entry: Entry::Refused { count, .. }, .. }) => self.refused += count,
                     Effect::Reply(_, domain::CommandReply::Refused(faults)) => panic!("refused: {faults:?}"),
                     Effect::Alert(alert) => panic!("{alert}"),
-                    Effect::Record(_) | Effect::Cancel(_) | Effect::CancelAll(_) | Effect::Burn { .. } | Effect::Reply(..) => {}
+                    Effect::Record(_)
+                    | Effect::Cancel(_)
+                    | Effect::CancelAll { .. }
+                    | Effect::Sever
+                    | Effect::Burn { .. }
+                    | Effect::Reply(..) => {}
                     Effect::Transfer(_) | Effect::ForgetTransfer(_) | Effect::ReadCollateral(_) => {}
                 }
             }

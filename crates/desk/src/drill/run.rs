@@ -214,8 +214,8 @@ impl Desk {
         }
         // what went out may come back as long as the judge lets anything move
         let halted = if begins.is_some() { StopLevel::ReduceOnly } else { StopLevel::Block };
-        if self.books.stops.level() >= halted {
-            return Some(format!("trading is stopped ({}): {}", self.books.stops.level(), self.books.stops.cause()));
+        if let Some(stop) = self.books.stops.venue(treasurer.venue()).filter(|stop| stop.level >= halted) {
+            return Some(format!("trading is stopped ({}): {}", stop.level, stop.cause));
         }
         if !self.is_ready() {
             return Some("the books are not reconciled with the venue".into());

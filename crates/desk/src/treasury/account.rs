@@ -184,9 +184,9 @@ impl Desk {
     }
 
     fn top_up(&mut self, now: Stamp, out: &mut Vec<Effect>) {
-        let halted = self.books.stops.level() >= StopLevel::Block || self.draining || !self.is_ready();
         let cover = self.guard.limits().cover().clone();
         let Some(plan) = self.treasurer.as_ref().map(|t| t.plan.clone()) else { return };
+        let halted = self.books.stops.venue_level(plan.venue) >= StopLevel::Block || self.draining || !self.is_ready();
         let Some(line) = self.guard.load_line(now).into_iter().find(|line| line.venue == plan.venue) else { return };
         let Some(treasurer) = &mut self.treasurer else { return };
         let broken = treasurer.broken.clone().or_else(|| halted.then(|| "stopped, or the venue has not been read".to_owned()));

@@ -263,8 +263,8 @@ impl Desk {
 
     /// Takes up transfers of earlier tenures, reports what is late, and sends again what nobody answered for.
     pub(super) fn tend_transfers(&mut self, now: Stamp, out: &mut Vec<Effect>) {
-        let stopped = self.books.stops.level() >= StopLevel::Block;
         let Some(treasurer) = &mut self.treasurer else { return };
+        let stopped = self.books.stops.venue_level(treasurer.plan.venue) >= StopLevel::Block;
         // while stopped the venue is asked for nothing that moves money; what is on a chain must be watched to its end
         let inside = |t: &Transfer| t.intent.route.leg().is_none();
         let due: Vec<TransferId> = treasurer.unresumed().filter(|t| !(stopped && inside(t))).map(|t| t.intent.id).collect();

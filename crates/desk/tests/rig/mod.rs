@@ -33,6 +33,10 @@ pub struct Rig {
     pub placed: Vec<Intent>,
     pub cancels: Vec<Cancel>,
     pub cancel_alls: u32,
+    /// The markets of each sweep that the desk asked for; none: everywhere.
+    pub sweeps: Vec<Vec<InstrumentId>>,
+    /// The desk asked for the end of the process.
+    pub severed: bool,
     pub pulls: Vec<Pulled>,
     pub burns: Vec<u64>,
     pub alerts: Vec<String>,
@@ -73,6 +77,7 @@ fn config(treasury: Option<TreasuryPlan>, operators: Vec<Operator>) -> DeskConfi
         foreign: ForeignPolicy::Freeze,
         unknown_max: 3,
         operators,
+        flatten: plimsoll_desk::FlattenTerms::default(),
         treasury,
     }
 }
@@ -143,6 +148,8 @@ impl Rig {
             placed: Vec::new(),
             cancels: Vec::new(),
             cancel_alls: 0,
+            sweeps: Vec::new(),
+            severed: false,
             pulls: Vec::new(),
             burns: Vec::new(),
             alerts: Vec::new(),
@@ -213,7 +220,11 @@ impl Rig {
                 Effect::Record(stamped) => self.log.push(stamped),
                 Effect::Place(cleared) => self.placed.push(*cleared.intent()),
                 Effect::Cancel(cancel) => self.cancels.push(cancel),
-                Effect::CancelAll(_) => self.cancel_alls += 1,
+                Effect::CancelAll { markets, .. } => {
+                    self.cancel_alls += 1;
+                    self.sweeps.push(markets);
+                }
+                Effect::Sever => self.severed = true,
                 Effect::Pull { keys, fills_since_ms, .. } => {
                     self.pulls.push(Pulled { keys, fills_since_ms, asked: self.now });
                 }

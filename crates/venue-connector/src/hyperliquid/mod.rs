@@ -4,6 +4,7 @@
 //! * `orders`: placing, cancelling, the kill path, burning nonces, and what an answer means.
 //! * `stream`: sockets that reconnect; market data. `account`: account frames and reads. `history`: bars and past funding.
 //! * `gate`: what stands where an order is written. `canceller`: the kill path alone, for a process beside the daemon.
+//! * `secret`: the key, until it is forgotten.
 //! * `mode`: which orders the venue takes at present.
 //! * `http`, `limits`, `nonce`, `config`: one request, budgets, nonces, settings.
 
@@ -20,6 +21,7 @@ mod mode;
 mod nonce;
 mod orders;
 mod read;
+mod secret;
 mod startup;
 mod stream;
 
@@ -41,7 +43,7 @@ use crate::port::{CancelRequest, Clock, OrderPort, Sweep, SweepError};
 
 pub use canceller::Canceller;
 pub use config::{Config, Market, OrderRoute, Timing};
-pub use gate::Lookout;
+pub use gate::{Lookout, Pass, Policy};
 pub use gauges::Gauges;
 pub use http::{HttpSetup, NoAnswer};
 pub use limits::{AddressBudget, Purpose, Spent, WeightWindow};
@@ -91,7 +93,7 @@ pub struct Connector {
 
 pub(crate) struct Shared {
     config: Config,
-    key: Key,
+    key: secret::Secret,
     signer: Address,
     clock: Clock,
     reads: read::Reads,
@@ -239,9 +241,20 @@ impl Connector {
         self.shared.gate.ask(lookout);
     }
 
-    /// Opens the gate again.
+    /// Opens the gate again, as far as its policy says.
     pub fn open_gate(&self) {
         self.shared.gate.open();
+    }
+
+    /// Which orders pass while the gate is not closed: looked at before they are signed and again before they are handed to a
+    /// connection. The others are answered as rejected, "not sent".
+    pub fn set_policy(&self, policy: Policy) {
+        self.shared.gate.set_policy(policy);
+    }
+
+    /// Closes the gate for as long as the process lives: nothing opens it again.
+    pub fn sever_gate(&self) {
+        self.shared.gate.sever();
     }
 
     /// Has the venue cancel every order of the account in `lead` from now (at least 5 s), or not at all. Calling it again moves the
@@ -281,6 +294,14 @@ impl Connector {
         self.tasks.close();
         let in_time = tokio::time::timeout(grace, self.tasks.wait()).await.is_ok();
         self.shared.sink.close();
+        in_time
+    }
+
+    /// As [`Connector::stop`], with the gate severed and the key erased: this process signs nothing any more, cancels included.
+    pub async fn sever(&self, grace: Duration) -> bool {
+        self.sever_gate();
+        let in_time = self.stop(grace).await;
+        self.shared.key.forget();
         in_time
     }
 }

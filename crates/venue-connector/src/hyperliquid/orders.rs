@@ -25,6 +25,7 @@ use wire::hyperliquid::{Address, classify, rules};
 
 use super::Shared;
 use super::config::OrderRoute;
+use super::gate::Bound;
 use super::gauges::add;
 use super::http::Lane;
 use super::limits::Purpose;
@@ -172,29 +173,47 @@ fn not_sent(kind: RejectKind, text: String) -> SendOutcome {
     SendOutcome::Rejected(Reject { kind, text: format!("not sent: {text}") })
 }
 
+/// What the gate looks at: each of `intents` as `action` writes it.
+fn bound(intents: &[Intent], action: &Action) -> Vec<Bound> {
+    let requests: Vec<&OrderRequest> = if let Action::Order(order) = action {
+        order.orders.iter().collect()
+    } else if let Action::BatchModify(batch) = action {
+        batch.modifies.iter().map(|to| &to.order).collect()
+    } else {
+        // nothing else that is sent carries an order
+        Vec::new()
+    };
+    intents.iter().zip(requests).map(|(intent, request)| Bound::of(intent, request)).collect()
+}
+
 /// Signs and sends the one action that carries `intents`, by the configured route.
 async fn send_order(shared: &Shared, intents: &[Intent], action: &Action, expires: u64) -> Vec<SendOutcome> {
     let Some(nonce) = intents.first().map(|i| i.nonce) else { return Vec::new() };
+    let bound = bound(intents, action);
+    let shut = || shared.gate.shut(&bound).map(|why| vec![not_sent(RejectKind::NotSent, why); intents.len()]);
+    if let Some(outcomes) = shut() {
+        return outcomes;
+    }
     let mut scratch = Scratch::default();
     let body = match sign(shared, action, nonce, Some(expires), &mut scratch) {
         Ok(body) => body,
         Err(failure) => return outcomes(intents, Err(failure)),
     };
     // the last look before it is handed to a connection (I20)
-    if let Some(why) = shared.gate.shut() {
-        return vec![not_sent(RejectKind::NotSent, why); intents.len()];
+    if let Some(outcomes) = shut() {
+        return outcomes;
     }
     shared.landing.under_way(nonce, expires);
     add(&shared.counters.orders_sent, action.items());
     let deadline = shared.config.timing.place;
     let posted = match shared.config.order_route {
-        OrderRoute::Ws => shared.posts.send(body, deadline).await,
+        OrderRoute::Ws => shared.posts.send(body, &bound, deadline).await,
         OrderRoute::Http => None,
     };
     let reply = match posted {
         Some(reply) => reply,
         // the socket may have been tried for a while
-        None => match shared.gate.shut() {
+        None => match shared.gate.shut(&bound) {
             Some(why) => Err(Failure::NotSent(format!("{why}, before it could be written"))),
             None => outcome::read_reply(shared.reads.http.exchange(Lane::Order, body.to_vec(), deadline).await),
         },
@@ -262,8 +281,8 @@ fn sign<'s>(
     scratch: &'s mut Scratch,
 ) -> Result<&'s [u8], Failure> {
     let vault: Option<Address> = shared.config.sub_account.then_some(shared.config.account);
-    order_body(&shared.key, action, nonce, vault, expires, shared.config.network, scratch)
-        .map_err(|e| Failure::NotSent(e.to_string()))
+    let signed = shared.key.with(|key| order_body(key, action, nonce, vault, expires, shared.config.network, scratch));
+    signed.map_err(|e| Failure::NotSent(e.to_string()))?.map_err(|e| Failure::NotSent(e.to_string()))
 }
 
 /// Tells the desk, exactly once for each order.

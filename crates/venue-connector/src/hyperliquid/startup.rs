@@ -29,6 +29,7 @@ use super::market::{self, MarketReader, Universe};
 use super::nonce::NonceSource;
 use super::orders::{self, LeverageError, ProofError};
 use super::read::{How, ReadError, Reads};
+use super::secret::Secret;
 use super::stream::{LinkParts, Pacer};
 use super::{Connector, FACTS_MAX, Resume, Shared, Started, history, mode};
 use crate::feed::{MarketFeed, market_feed};
@@ -274,7 +275,7 @@ pub(super) fn assemble(
     let (posts, post_reader) = orders::posts(Arc::clone(&counters), Arc::clone(&gate));
     let shared = Arc::new(Shared {
         signer: key.address(),
-        key,
+        key: Secret::new(key),
         clock,
         reads,
         markets: Universe::new(markets),

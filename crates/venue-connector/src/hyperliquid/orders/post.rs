@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use wire::hyperliquid::action::Answer;
 
 use super::outcome::Failure;
-use crate::hyperliquid::gate::Gate;
+use crate::hyperliquid::gate::{Bound, Gate};
 use crate::hyperliquid::gauges::Counters;
 use crate::hyperliquid::stream::{Heard, Reader};
 
@@ -32,6 +32,7 @@ pub(in crate::hyperliquid) struct Posts {
 struct Outgoing {
     id: u64,
     frame: String,
+    bound: Vec<Bound>,
     reply: oneshot::Sender<Reply>,
 }
 
@@ -60,8 +61,8 @@ pub(in crate::hyperliquid) fn posts(counters: Arc<Counters>, gate: Arc<Gate>) ->
 }
 
 impl Posts {
-    /// Posts a signed body and waits for its answer. `None` means that it was not sent: the socket is down or busy.
-    pub(super) async fn send(&self, body: &[u8], deadline: Duration) -> Option<Result<Answer, Failure>> {
+    /// Posts the signed body that carries `bound` and waits for its answer. `None` means that it was not sent: the socket is down or busy.
+    pub(super) async fn send(&self, body: &[u8], bound: &[Bound], deadline: Duration) -> Option<Result<Answer, Failure>> {
         if !self.up.load(Ordering::Acquire) {
             return None;
         }
@@ -69,7 +70,7 @@ impl Posts {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let frame = format!(r#"{{"method":"post","id":{id},"request":{{"type":"action","payload":{body}}}}}"#);
         let (reply, answer) = oneshot::channel();
-        self.out.try_send(Outgoing { id, frame, reply }).ok()?;
+        self.out.try_send(Outgoing { id, frame, bound: bound.to_vec(), reply }).ok()?;
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(Reply::Answer(answer))) => Some(answer),
             Ok(Ok(Reply::NotWritten)) => None,
@@ -164,7 +165,7 @@ impl Reader for PostReader {
             }
             let mut waiting = self.waiting();
             waiting.retain(|_, reply| !reply.is_closed());
-            if waiting.len() >= IN_FLIGHT_MAX || self.gate.shut().is_some() {
+            if waiting.len() >= IN_FLIGHT_MAX || self.gate.shut(&out.bound).is_some() {
                 drop(waiting);
                 drop(out.reply.send(Reply::NotWritten));
                 continue;

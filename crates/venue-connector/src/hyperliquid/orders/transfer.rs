@@ -109,7 +109,7 @@ pub(super) async fn send(shared: &Shared, intent: &TransferIntent, again: bool, 
 /// Signs it and books its budgets.
 fn prepare(shared: &Shared, intent: &TransferIntent, funds: Option<&Key>) -> Result<Vec<u8>, String> {
     let signing = action(shared, intent)?;
-    if let Some(why) = shared.gate.shut() {
+    if let Some(why) = shared.gate.shut_to_money() {
         return Err(why);
     }
     let now = (shared.clock)();
@@ -120,14 +120,20 @@ fn prepare(shared: &Shared, intent: &TransferIntent, funds: Option<&Key>) -> Res
             let of_account = shared.config.sub_account && !matches!(action, Action::SubAccountTransfer(_));
             let vault = of_account.then_some(shared.config.account);
             let mut scratch = Scratch::default();
-            order_body(&shared.key, &action, intent.nonce, vault, Some(expires), shared.config.network, &mut scratch)
-                .map(<[u8]>::to_vec)
-                .map_err(|e| e.to_string())?
+            let network = shared.config.network;
+            let sign = |key: &Key| {
+                order_body(key, &action, intent.nonce, vault, Some(expires), network, &mut scratch).map(<[u8]>::to_vec)
+            };
+            shared.key.with(sign).map_err(|e| e.to_string())?.map_err(|e| e.to_string())?
         }
         Signing::Funds(action) => {
-            let own = Some(&shared.key).filter(|_| shared.signer == shared.config.account);
-            let key = funds.or(own).ok_or("it needs the account's own key; an agent cannot sign it")?;
-            user_signed(shared, intent, action, key)?
+            if let Some(key) = funds {
+                user_signed(shared, intent, action, key)?
+            } else if shared.signer == shared.config.account {
+                shared.key.with(|key| user_signed(shared, intent, action, key)).map_err(|e| e.to_string())??
+            } else {
+                return Err("it needs the account's own key; an agent cannot sign it".to_owned());
+            }
         }
         Signing::Handed(action) => {
             let key = funds.ok_or("it needs the operator's own signer, and none is at hand")?;

@@ -33,6 +33,8 @@ const WARN_KEPT: Span = Span::secs(24 * 3_600);
 const ACT_KEPT: Span = Span::secs(7 * 24 * 3_600);
 /// After so many messages about one alert to one target they come at a quarter of the pace.
 const REPEATS_BRISK: u32 = 8;
+/// An alert that was raised so little before what it is about was recorded is about that, milliseconds.
+const REMIND_SLACK_MS: u64 = 1_000;
 /// An alert to act on that nobody has heard of for so long turns the light red.
 const RED_AFTER: Span = Span::secs(60);
 /// Characters of a cause that are kept; a message to a telephone is short.
@@ -143,6 +145,19 @@ pub enum Light {
     Yellow,
     /// Nobody can be told.
     Red,
+}
+
+impl Light {
+    /// Its word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Light::Off => "off",
+            Light::Green => "green",
+            Light::Yellow => "YELLOW",
+            Light::Red => "RED",
+        }
+    }
 }
 
 /// How a target does.
@@ -272,6 +287,17 @@ impl Outbox {
         self.known.insert(key, id);
         self.changed.insert(id);
         Some(id)
+    }
+
+    /// Takes in an alert about what lasts since `began`, as an earlier tenure may or may not have done: known since then, acknowledged
+    /// or not, it is left as it is.
+    pub fn remind(&mut self, now: Stamp, alert: Alert, began: Stamp) -> Option<AlertId> {
+        let cut = Alert { cause: record::cut(&alert.cause, CAUSE_MAX), ..alert };
+        let known = self.known.get(&key_of(&cut)).and_then(|id| self.records.get(id));
+        match known.filter(|r| r.last.wall_ms.saturating_add(REMIND_SLACK_MS) >= began.wall_ms) {
+            Some(record) => Some(record.id),
+            None => self.raise(now, cut),
+        }
     }
 
     /// `count` alerts were lost before they came here.

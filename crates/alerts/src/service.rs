@@ -44,7 +44,7 @@ pub struct Setup {
 }
 
 enum Order {
-    Raise(Box<Alert>),
+    Raise(Box<Alert>, Option<Stamp>),
     Listing(oneshot::Sender<Listing>),
     Acknowledge(AlertId, String, oneshot::Sender<Result<(), NoAlert>>),
     Close(Duration, oneshot::Sender<()>),
@@ -81,8 +81,17 @@ impl Service {
 
     /// Takes in an alert. Never waits; what finds no room is counted as lost.
     pub fn raise(&self, alert: Alert) {
+        self.take(alert, None);
+    }
+
+    /// Takes in an alert about what lasts since `began`, unless an earlier tenure did. See [`Outbox::remind`].
+    pub fn remind(&self, alert: Alert, began: Stamp) {
+        self.take(alert, Some(began));
+    }
+
+    fn take(&self, alert: Alert, began: Option<Stamp>) {
         let Some(handle) = &self.0 else { return };
-        if handle.orders.try_send(Order::Raise(Box::new(alert))).is_err() {
+        if handle.orders.try_send(Order::Raise(Box::new(alert), began)).is_err() {
             handle.overflow.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -163,8 +172,13 @@ async fn run(setup: Setup, mut inbox: mpsc::Receiver<Order>, health: watch::Send
             () = tokio::time::sleep(sleep.min(LOOK_EVERY)) => continue,
         };
         match order {
-            Some(Order::Raise(alert)) => {
-                if this.outbox.raise((this.clock)(), *alert).is_none() {
+            Some(Order::Raise(alert, began)) => {
+                let now = (this.clock)();
+                let taken = match began {
+                    Some(began) => this.outbox.remind(now, *alert, began),
+                    None => this.outbox.raise(now, *alert),
+                };
+                if taken.is_none() {
                     error!("an alert was lost: as many as the outbox holds wait for an acknowledgement");
                 }
             }

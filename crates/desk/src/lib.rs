@@ -562,7 +562,7 @@ impl Desk {
         if self.books.frozen.contains_key(&instrument) {
             return;
         }
-        self.alert(Severity::Act, Topic::Frozen, format!("{instrument}: {why}"), out);
+        self.tell(self.frozen_alert(instrument, &why), out);
         self.guard.freeze(instrument, &why);
         self.record(now, Entry::Frozen { instrument, why }, out);
         self.holds_due = true;

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use domain::{
-    AccountSituation, ClientKey, Epoch, InstrumentId, Lots, ParentSpec, Px, Qty, Situation, Stamp, StopLevel, StopScope, Stops,
-    StreamHealth, Usd, Venue,
+    AccountSituation, ClientKey, Epoch, InstrumentId, Lots, ParentSpec, Px, Qty, Severity, Situation, Stamp, Stop, StopLevel,
+    StopScope, Stops, StreamHealth, Topic, Usd, Venue,
 };
 use execution::Progress;
 use margin_guard::GuardStatus;
@@ -128,6 +128,19 @@ impl Desk {
             orders: self.books.live().count(),
             unknown: self.books.unknown(),
         }
+    }
+
+    /// What a person is told of a stop.
+    #[must_use]
+    pub fn stop_alert(&self, stop: &Stop) -> Alert {
+        let cause = format!("level {} ({}): {}", stop.level, stop.scope, stop.cause);
+        Alert::new(Severity::Act, Topic::Stopped, cause, Some(self.situation())).having(Topic::Stopped.done(stop.level))
+    }
+
+    /// What a person is told of a frozen market.
+    #[must_use]
+    pub fn frozen_alert(&self, instrument: InstrumentId, why: &str) -> Alert {
+        Alert::new(Severity::Act, Topic::Frozen, format!("{instrument}: {why}"), Some(self.situation()))
     }
 
     /// Everything an operator may want to see, at `now`.

@@ -1,8 +1,6 @@
 //! What a stop does besides being remembered: how far it reaches, what is cancelled, and who is told.
 
-use domain::{
-    Alert, Entry, ParentChange, ParentId, Severity, SpecFault, Stamp, Stop, StopLevel, StopScope, Topic, Trigger, Venue,
-};
+use domain::{Entry, ParentChange, ParentId, Severity, SpecFault, Stamp, Stop, StopLevel, StopScope, Topic, Trigger, Venue};
 
 use crate::flatten::is_flatten;
 use crate::operator::fault;
@@ -66,9 +64,7 @@ impl Desk {
         if rises {
             self.record(now, Entry::Latch(stop.clone()), out);
             self.read_at(now);
-            let cause = format!("level {} ({}): {}", stop.level, stop.scope, stop.cause);
-            let alert = Alert::new(Severity::Act, Topic::Stopped, cause, Some(self.situation()));
-            self.tell(alert.having(Topic::Stopped.done(stop.level)), out);
+            self.tell(self.stop_alert(stop), out);
         }
         // one scope too many stops everything instead
         let scope = if rises && level(self) < stop.level { StopScope::All } else { stop.scope };

@@ -5,13 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use alerts::{AlertId, Service};
 use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use domain::{
-    Command, CommandReply, DrillPath, InstrumentId, ParentChange, ParentId, Side, SpecFault, Stop, StopLevel, StopScope,
+    Command, CommandReply, DrillPath, InstrumentId, ParentChange, ParentId, Side, SpecFault, Stamp, Stop, StopLevel, StopScope,
     TransferId, Trigger,
 };
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ use crate::gate::Gate;
 use crate::live::Frame;
 use crate::show;
 use crate::views::View;
+use crate::wall::Wall;
 
 /// Requests waiting for the loop.
 pub const REQUESTS_MAX: usize = 64;
@@ -52,6 +54,16 @@ pub struct ReasonBody {
     /// Which market, when unfreezing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instrument: Option<InstrumentId>,
+}
+
+/// Say that somebody acts on an alert.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AckBody {
+    /// Which.
+    pub id: AlertId,
+    /// Who.
+    pub by: String,
 }
 
 /// Write a transfer off.
@@ -103,12 +115,14 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 ///
 /// # Errors
 /// If the listener fails.
-pub async fn serve(listener: UnixListener, requests: Requests, gate: Arc<Gate>) -> io::Result<()> {
+pub async fn serve(listener: UnixListener, requests: Requests, gate: Arc<Gate>, alerts: Service) -> io::Result<()> {
     let router = Router::new()
         .route("/status", get(status))
         .route("/frame", get(frame))
         .route("/size", get(size))
         .route("/margin", get(margin))
+        .route("/alerts", get(listing))
+        .route("/alerts/ack", post(acknowledge))
         .route("/drills", get(drills))
         .route("/drill", post(drill))
         .route("/treasury", get(treasury))
@@ -121,6 +135,7 @@ pub async fn serve(listener: UnixListener, requests: Requests, gate: Arc<Gate>) 
         .route("/unfreeze", post(unfreeze))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_MAX))
         .layer(axum::Extension(gate))
+        .layer(axum::Extension(alerts))
         .with_state(requests);
     axum::serve(listener, router).await
 }
@@ -191,6 +206,26 @@ async fn margin(State(requests): State<Requests>, Query(asked): Query<Asked>) ->
         (Err(_), _) => leaving(),
         (Ok(view), Some(width)) => lines(&show::margin::margin(&view, show::fit(width))),
         (Ok(view), None) => Json(view).into_response(),
+    }
+}
+
+async fn listing(Extension(alerts): Extension<Service>, Query(asked): Query<Asked>) -> Response {
+    let listing = alerts.listing().await;
+    match asked.width {
+        Some(width) => lines(&show::alerts::alerts(&listing, Wall::resume(Stamp::default()).stamp(), show::fit(width))),
+        None => Json(listing).into_response(),
+    }
+}
+
+async fn acknowledge(Extension(alerts): Extension<Service>, Json(body): Json<AckBody>) -> Response {
+    match alerts.acknowledge(body.id, &body.by).await {
+        Ok(()) => Json(CommandReply::Done).into_response(),
+        Err(no) => {
+            let open: Vec<String> = no.open.iter().map(ToString::to_string).collect();
+            let open =
+                if open.is_empty() { "an alert that is open; none is".to_owned() } else { format!("one of {}", open.join(", ")) };
+            refused(vec![SpecFault { field: "alert".into(), value: no.id.to_string(), expected: open }])
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::heartbeat::{self, Heart, Pulse};
 use crate::live::{Frame, Live};
 use crate::triggers::{self, Tripwire};
 use crate::wall::Wall;
-use crate::{Failure, api, deadman, embedded, exit, lookout, sentinel, sweeper, venue};
+use crate::{Failure, api, deadman, embedded, exit, lookout, sentinel, sweeper, telling, venue};
 
 /// How often the live view is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
@@ -49,6 +49,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     wire.heed_panics();
     let leaves = triggers::listen(&wire).map_err(|e| Failure::other(format!("signals: {e}")))?;
     triggers::look_out(&wire, stop_dirs(&config)).map_err(|e| Failure::other(format!("the lookout's thread: {e}")))?;
+    let senders = telling::senders(&config)?;
     let target = venue::target(&config, set, file.as_ref()).await?;
     let journal_dir = state_dir.join("journal");
     if let Some(instance) = &target.fresh_venue
@@ -69,17 +70,26 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     if plan.is_none() {
         warn_of_orphans(&opened.entries);
     }
-    let started = connect(&config, target, Arc::clone(&clock), &opened).await?;
+    let (alerts, unattended) = telling::start(&config, senders, opened.epoch, Arc::clone(&clock));
+    let started = match connect(&config, target, Arc::clone(&clock), &opened).await {
+        Ok(started) => started,
+        Err(failure) => {
+            telling::tell_last(&alerts, &failure).await;
+            return Err(failure);
+        }
+    };
     gate.govern(started.connector.clone());
     let (pulse, heart) = begin_heartbeat(&config, &started.connector)?;
     let (desk, effects) = boot_desk(&config, plan, &opened, &started, &wall, &gate)?;
+    telling::remind(&alerts, &desk, &opened.entries);
     let answers = Answers::default();
+    tokio::spawn(telling::tighten(unattended, answers.to.clone()));
     let carrier = Carrier::start(&config, funds, started.connector.clone(), clock, answers.to.clone());
     let (requests_in, requests) = mpsc::channel(api::REQUESTS_MAX);
     let listener =
         api::bind(&config.socket).map_err(|e| Failure::other(format!("the operator socket {}: {e}", config.socket.display())))?;
     info!(socket = %config.socket.display(), journal = %journal_dir.display(), "operator socket open");
-    let door = tokio::spawn(api::serve(listener, requests_in.clone(), Arc::clone(&gate)));
+    let door = tokio::spawn(api::serve(listener, requests_in.clone(), Arc::clone(&gate), alerts.clone()));
     let expect = Arc::new(AtomicU32::new(u32::MAX));
     let plan = (args.plan || args.exit_when_done).then(|| {
         let items = remaining_plan(&config.plan, &opened.entries);
@@ -107,6 +117,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         wire: Arc::clone(&wire),
         leaves,
         on_stop: config.kill.on_stop,
+        alerts: alerts.clone(),
         exit_when_done: args.exit_when_done,
         expect_parents: expect,
     };
@@ -115,6 +126,10 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         Ok(ended) => Ok(ended),
         Err(e) => Err(panicked(&e, &wire, &gate, &journal_dir).await),
     };
+    match &ended {
+        Ok(_) => telling::close(&alerts).await,
+        Err(failure) => telling::tell_last(&alerts, failure).await,
+    }
     door.abort();
     if let Some(view) = view {
         // it ends by itself now that nobody answers it

@@ -75,6 +75,15 @@ pub enum Task {
         #[command(subcommand)]
         action: Option<TreasuryAction>,
     },
+    /// Show who was told of what, and how the telling goes. Without a running daemon its file alone is asked.
+    Alerts {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// What to do.
+        #[command(subcommand)]
+        action: Option<AlertsAction>,
+    },
     /// Watch the running daemon until it stops or you do.
     Watch,
     /// Pause a parent: its working children are cancelled.
@@ -176,6 +185,25 @@ pub enum TreasuryAction {
         /// What was done with it and why its key is safe, for the journal.
         #[arg(long)]
         reason: String,
+    },
+}
+
+/// What to do about alerts.
+#[derive(Debug, Subcommand)]
+pub enum AlertsAction {
+    /// Send a real trial message to each target and print what it answers; needs no running daemon.
+    Test {
+        /// Only this one, by its name in the configuration.
+        #[arg(long)]
+        target: Option<String>,
+    },
+    /// Say that somebody acts on an alert, so that nobody is told of it any more.
+    Ack {
+        /// Such as A12.
+        id: String,
+        /// Who.
+        #[arg(long, env = "USER", default_value = "operator")]
+        by: String,
     },
 }
 

@@ -37,7 +37,7 @@ use crate::show::treasury::TreasuryPage;
 use crate::triggers::{self, Leave, Tripwire};
 use crate::views::{self, Sized, View};
 use crate::wall::Wall;
-use crate::{deadman, notify, sweeper, words};
+use crate::{deadman, notify, sweeper, telling, words};
 
 /// Groups waiting for the journal. At one flush of a few milliseconds each this is seconds of work; beyond it the desk waits.
 const GROUPS_MAX: usize = 1_024;
@@ -128,6 +128,8 @@ pub struct Parts {
     pub leaves: mpsc::Receiver<Leave>,
     /// … and what that does.
     pub on_stop: OnStop,
+    /// Whoever is told of alerts.
+    pub alerts: alerts::Service,
     /// Leave when every parent has ended.
     pub exit_when_done: bool,
     /// How many parents must have been admitted before that counts.
@@ -276,6 +278,7 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
     this.carry_out(boot).await;
     this.turned();
     let exit = this.turn(&mut answers, &mut broken).await;
+    telling::tell_end(&this.parts.alerts, &exit, &this.parts.desk);
     let last = this.view();
     let Loop { groups, tasks, parts, .. } = this;
     room.abort();
@@ -519,7 +522,7 @@ impl Loop {
     }
 
     fn view(&self) -> View {
-        View::new(
+        let view = View::new(
             &self.parts.desk,
             &self.parts.limits,
             &self.parts.connector,
@@ -527,7 +530,8 @@ impl Loop {
             (self.parts.dead_man.state(), self.parts.pulse.is_watched()),
             self.parts.journal.head().seq,
             self.parts.wall.stamp(),
-        )
+        );
+        View { alerting: self.parts.alerts.health(), ..view }
     }
 
     fn kill(&mut self, trigger: Trigger, cause: &str) -> Fact {
@@ -642,10 +646,13 @@ impl Loop {
                         group.replies.push((to, reply));
                     }
                 }
-                Effect::Alert(alert) => match alert.severity {
-                    Severity::Warn => warn!(topic = alert.topic.word(), "{}", alert.cause),
-                    Severity::Act => error!(topic = alert.topic.word(), "{}", alert.cause),
-                },
+                Effect::Alert(alert) => {
+                    match alert.severity {
+                        Severity::Warn => warn!(topic = alert.topic.word(), "{}", alert.cause),
+                        Severity::Act => error!(topic = alert.topic.word(), "{}", alert.cause),
+                    }
+                    self.parts.alerts.raise(alert);
+                }
             }
         }
         if !cancels.is_empty() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
+use alerts::Light;
 use domain::{InstrumentId, ParentId, ParentOutcome, ParentSpec, Qty, Side, StopLevel};
 use execution::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -69,12 +70,13 @@ impl Frame {
         notes.extend(sizes(view));
         notes.push(view.dead_man.said());
         notes.push(if view.watched { "watchdog: watching".to_owned() } else { "watchdog: NONE watches this daemon".to_owned() });
+        notes.extend(view.alerting.why.iter().map(|why| format!("alerting {}: {why}", view.alerting.light.word())));
         notes.extend(view.desk.alerts.iter().rev().take(5).rev().map(|a| format!("alert {a}")));
         Frame {
             head: headline(view),
             head_state: format!(
-                "{:?} {} {:?} {:?} {:?}",
-                view.desk.stop, view.desk.ready, view.desk.frozen, view.levels, view.transfers
+                "{:?} {} {:?} {:?} {:?} {:?}",
+                view.desk.stop, view.desk.ready, view.desk.frozen, view.levels, view.transfers, view.alerting.light
             ),
             parents: ended.chain(live).collect(),
             notes,
@@ -211,6 +213,10 @@ pub fn headline(view: &View) -> String {
     for moving in &view.transfers {
         let late = if moving.overdue.is_some() { " OVERDUE" } else { "" };
         write_to(&mut text, format_args!(" · {} {} {} {}{late}", moving.id, money(moving.amount), moving.route, moving.state));
+    }
+    match view.alerting.light {
+        Light::Off | Light::Green => {}
+        light @ (Light::Yellow | Light::Red) => write_to(&mut text, format_args!(" · alerting {}", light.word())),
     }
     write_to(&mut text, format_args!(" · journal {}", view.journal_records));
     text

@@ -29,6 +29,7 @@ mod sentinel;
 mod show;
 mod sweeper;
 mod tasks;
+mod telling;
 mod triggers;
 mod venue;
 mod views;

@@ -2,6 +2,7 @@
 //!
 //! Nothing here depends on colour, and no line is wider than asked for as long as that is at least [`WIDTH_MIN`].
 
+pub mod alerts;
 pub mod drill;
 pub mod explain;
 pub mod hull;

@@ -6,15 +6,19 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use domain::{CommandReply, Entry, Instrument, ParentChange, ParentSpec, Span, Stamped, StopLevel, TransferId, plain_decimal};
+use alerts::AlertId;
+use domain::{
+    CommandReply, Entry, Instrument, ParentChange, ParentSpec, Span, Stamp, Stamped, StopLevel, TransferId, plain_decimal,
+};
 use hyper::Method;
 
-use crate::api::{KillBody, ReasonBody, WriteOffBody};
-use crate::cli::{Conformance, KillArgs, SubmitArgs, TapeAction, Task, TreasuryAction};
+use crate::api::{AckBody, KillBody, ReasonBody, WriteOffBody};
+use crate::cli::{AlertsAction, Conformance, KillArgs, SubmitArgs, TapeAction, Task, TreasuryAction};
 use crate::client::{ClientError, call};
 use crate::config::{Checked, RawParent, TreasuryPart};
 use crate::live::{Frame, Live};
-use crate::{Failure, boot, drill, exit, published, show, views};
+use crate::wall::Wall;
+use crate::{Failure, boot, drill, exit, published, show, telling, views};
 
 /// How often `watch` looks.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
@@ -62,6 +66,16 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
             post(socket, "/treasury/accept-wallet", &ReasonBody { reason, instrument: None }).await?;
             say!("the wallet may be used again");
         }
+        Task::Alerts { action: Some(AlertsAction::Test { target }), .. } => {
+            let good = telling::trial(config, target.as_deref()).await?;
+            return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Task::Alerts { action: Some(AlertsAction::Ack { id, by }), .. } => {
+            let id = id.parse::<AlertId>().map_err(Failure::other)?;
+            post(socket, "/alerts/ack", &AckBody { id, by }).await?;
+            say!("{id} is acknowledged; nobody is told of it any more");
+        }
+        Task::Alerts { json, action: None } => alerts(config, json).await?,
         Task::Watch => watch(socket).await?,
         Task::Pause { parent } => change(socket, parent, &ParentChange::Pause).await?,
         Task::Resume { parent } => change(socket, parent, &ParentChange::Resume).await?,
@@ -240,6 +254,27 @@ async fn treasury(config: &Checked, journal_dir: &Path, json: bool) -> Result<()
         say!("{}", serde_json::to_string(&page).map_err(|e| Failure::other(e.to_string()))?);
     } else {
         show::treasury::treasury(&page, show::width()).iter().for_each(|line| say!("{line}"));
+    }
+    Ok(())
+}
+
+/// What a running daemon says of its alerts, or their file if there is none.
+async fn alerts(config: &Checked, json: bool) -> Result<(), Failure> {
+    let path = if json { "/alerts".to_owned() } else { format!("/alerts?width={}", show::width()) };
+    match call::<()>(config.socket.as_path(), Method::GET, &path, None).await {
+        Ok(answer) => {
+            say!("{}", String::from_utf8_lossy(&answer));
+            return Ok(());
+        }
+        Err(ClientError::NotRunning { .. }) => {}
+        Err(e) => return Err(failed(&e)),
+    }
+    let listing = telling::stored(config)?;
+    if json {
+        say!("{}", serde_json::to_string(&listing).map_err(|e| Failure::other(e.to_string()))?);
+    } else {
+        let now = Wall::resume(Stamp::default()).stamp();
+        show::alerts::alerts(&listing, now, show::width()).iter().for_each(|line| say!("{line}"));
     }
     Ok(())
 }

@@ -40,6 +40,8 @@ pub struct View {
     pub dead_man: DeadMan,
     /// Whether a watchdog watches this daemon's heartbeat.
     pub watched: bool,
+    /// How the telling of alerts goes.
+    pub alerting: alerts::Health,
     /// Records in the journal.
     pub journal_records: u64,
 }
@@ -104,6 +106,7 @@ impl View {
             gate,
             dead_man,
             watched,
+            alerting: alerts::Health::default(),
             journal_records,
         }
     }

@@ -246,6 +246,17 @@ fn what_was_not_told_before_a_crash_is_told_after_it_and_ages_go_on() {
 }
 
 #[test]
+fn what_lasts_is_told_again_after_a_crash_only_if_it_never_came_here() {
+    let mut outbox = one();
+    assert_eq!(outbox.remind(at(0), act("stopped"), at(0)), Some(AlertId(1)), "lost in the crash");
+    assert_eq!(outbox.remind(at(9), act("stopped"), at(0)), Some(AlertId(1)));
+    assert_eq!(outbox.records().next().map(|r| r.count), Some(1), "nothing happened once more");
+    outbox.acknowledge(at(10), AlertId(1), "ada").unwrap();
+    assert_eq!(outbox.remind(at(20), act("stopped"), at(0)), Some(AlertId(1)), "acknowledged, so known");
+    assert_eq!(outbox.remind(at(99), act("stopped"), at(90)), Some(AlertId(2)), "stopped again since");
+}
+
+#[test]
 fn a_flood_is_bounded_in_memory_and_in_writes_and_says_what_was_lost() {
     let mut outbox = one();
     for n in 0..20_000 {

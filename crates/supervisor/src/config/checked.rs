@@ -11,6 +11,7 @@ use serde_json::json;
 use venue_connector::hyperliquid::{Market, Network, OrderRoute};
 use wire::hyperliquid::Address;
 
+use super::alerts::AlertsPart;
 use super::kill::KillPart;
 use super::raw::{Raw, RawDaemon, RawHyperliquid, RawPaper, RawPaperChain, Scalar, Unknown};
 use super::treasury::{Around, TreasuryPart};
@@ -144,6 +145,8 @@ pub struct Checked {
     pub watchdog: WatchdogPart,
     /// `[treasury]`; absent without the section.
     pub treasury: Option<TreasuryPart>,
+    /// `[alerts]`; absent if nobody is told.
+    pub alerts: Option<AlertsPart>,
     /// Parents to submit on `--plan`.
     pub plan: Vec<RawParent>,
     /// Hash of all of the above but the places of files and the style of logs.
@@ -241,6 +244,7 @@ impl Checked {
                 Around { endpoint: &venue.endpoint, network: venue.network, base, cover: guard.as_ref().map(Limits::cover) };
             TreasuryPart::check(&mut faults, treasury, &around)
         });
+        let alerts = AlertsPart::check(&mut faults, &raw.alerts, base);
         if let (Some(limits), Some(venue)) = (&guard, &venue) {
             check_allowed(&mut faults, limits, &venue.markets);
         }
@@ -269,6 +273,7 @@ impl Checked {
                 kill,
                 limits,
                 treasury,
+                alerts,
                 plan: raw.plan,
             }
             .sealed()),
@@ -305,6 +310,7 @@ impl Checked {
             "limits": self.limits.text(),
             "plan": self.plan,
             "treasury": self.treasury.as_ref().filter(|t| t.enabled).map(TreasuryPart::said),
+            "alerts": self.alerts.as_ref().map(AlertsPart::said),
         });
         self.hash = blake3::hash(text.to_string().as_bytes()).to_hex()[..32].to_owned();
         self
@@ -362,6 +368,10 @@ impl Checked {
         match &self.treasury {
             Some(treasury) => treasury.describe().into_iter().for_each(&mut line),
             None => line("Treasury: off; no money moves by itself.".to_owned()),
+        }
+        match &self.alerts {
+            Some(alerts) => alerts.describe().into_iter().for_each(&mut line),
+            None => line("Alerts: nobody is told; they stand in the log and in plimsoll status.".to_owned()),
         }
         for (n, p) in self.plan.iter().enumerate() {
             let end = p.end.as_deref().unwrap_or("cancel");

@@ -3,6 +3,7 @@
 //! File, then environment (`PLIMSOLL__SECTION__KEY`), then `--set section.key=value`; the later wins. Every fault is reported,
 //! with its path, its value and what would be right, before any socket opens.
 
+mod alerts;
 mod checked;
 mod drill;
 mod kill;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use domain::SpecFault;
 
+pub use alerts::AlertsPart;
 pub use checked::{Checked, Endpoint, LogStyle, PaperMarket};
 pub use kill::OnStop;
 pub use parent::plan_to_spec;

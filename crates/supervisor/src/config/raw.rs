@@ -12,6 +12,7 @@ use serde::de::{self, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Seq
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::alerts::RawAlerts;
 use super::kill::RawKill;
 use super::shown;
 use super::treasury::{OWN_KEYS, OWN_WALLET_KEYS};
@@ -95,6 +96,8 @@ pub struct Raw {
     pub treasury: Option<RawTreasuryPart>,
     /// `[watchdog]`
     pub watchdog: Option<RawWatchdog>,
+    /// `[alerts]`
+    pub alerts: RawAlerts,
     /// `[[plan]]`
     pub plan: Vec<RawParent>,
     /// Anything else.
@@ -115,6 +118,7 @@ impl Raw {
             paper: read_paper(take(&mut root, "paper"), &mut faults),
             kill: section("kill", take(&mut root, "kill"), &mut faults),
             guard: nested("guard", take(&mut root, "guard"), &mut faults),
+            alerts: super::alerts::read(take(&mut root, "alerts"), &mut faults),
             treasury: root.remove("treasury").map(|v| read_treasury(v, &mut faults)),
             watchdog: root.remove("watchdog").map(|v| section("watchdog", v, &mut faults)),
             plan: plan.into_iter().enumerate().map(|(n, v)| section(&format!("plan[{n}]"), v, &mut faults)).collect(),
@@ -227,7 +231,7 @@ fn plant(root: &mut Map<String, Value>, path: &[String], leaf: Value) {
 }
 
 /// A key as TOML wants it in a path.
-fn quoted(key: &str) -> String {
+pub(super) fn quoted(key: &str) -> String {
     let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
     if bare { key.to_owned() } else { format!("{key:?}") }
 }
@@ -261,7 +265,7 @@ fn fault(path: &str, value: &Value, expected: impl Into<String>) -> SpecFault {
 }
 
 /// The keys of a section; of an absent one, none.
-fn table(path: &str, value: Value, faults: &mut Vec<SpecFault>) -> Map<String, Value> {
+pub(super) fn table(path: &str, value: Value, faults: &mut Vec<SpecFault>) -> Map<String, Value> {
     match value {
         Value::Object(keys) => keys,
         Value::Null => Map::new(),
@@ -284,7 +288,7 @@ fn list(path: &str, value: Value, faults: &mut Vec<SpecFault>) -> Vec<Value> {
 }
 
 /// A section whose keys are all optional for the parser. Each key is tried alone, and those that do not fit are faults.
-fn section<T: DeserializeOwned + Default>(path: &str, value: Value, faults: &mut Vec<SpecFault>) -> T {
+pub(super) fn section<T: DeserializeOwned + Default>(path: &str, value: Value, faults: &mut Vec<SpecFault>) -> T {
     let mut good = Map::new();
     for (key, value) in table(path, value, faults) {
         let alone = Value::Object(Map::from_iter([(key.clone(), value.clone())]));

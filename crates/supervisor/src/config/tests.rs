@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod alerts;
 mod drill;
 mod treasury;
 mod watchdog;

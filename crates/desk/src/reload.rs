@@ -9,7 +9,7 @@ use domain::{
     config_number,
 };
 use margin_guard::{Limits, RawLimits};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::approvals::check_reason;
 use crate::operator::fault;
@@ -36,7 +36,7 @@ struct Held {
 }
 
 /// The configuration as an operator sees it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ConfigView {
     /// Hash of what is in force.
     pub hash: String,

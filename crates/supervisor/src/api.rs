@@ -23,6 +23,7 @@ use crate::config::{RawParent, plan_to_spec};
 use crate::daemon::{Request, Signer};
 use crate::gate::Gate;
 use crate::live::Frame;
+use crate::reload;
 use crate::show;
 use crate::views::View;
 use crate::wall::Wall;
@@ -64,6 +65,16 @@ pub struct AckBody {
     pub id: AlertId,
     /// Who.
     pub by: String,
+}
+
+/// Put in force what a changed configuration file loosens.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyBody {
+    /// Hash of the file whose changes are meant.
+    pub file: String,
+    /// In whose words.
+    pub reason: String,
 }
 
 /// Write a transfer off.
@@ -130,6 +141,8 @@ pub async fn serve(listener: UnixListener, requests: Requests, gate: Arc<Gate>, 
         .route("/treasury/accept-wallet", post(accept_wallet))
         .route("/parents", post(submit))
         .route("/parents/{id}", post(change))
+        .route("/config", get(configuration))
+        .route("/apply", post(apply))
         .route("/kill", post(kill))
         .route("/rearm", post(rearm))
         .route("/unfreeze", post(unfreeze))
@@ -329,6 +342,17 @@ async fn kill(State(requests): State<Requests>, Extension(gate): Extension<Arc<G
 
 async fn rearm(State(requests): State<Requests>, Json(body): Json<ReasonBody>) -> Response {
     carry(&requests, Command::rearm(body.reason)).await
+}
+
+async fn configuration(State(requests): State<Requests>) -> Response {
+    match reload::in_force(&requests).await {
+        Some(view) => Json(view).into_response(),
+        None => leaving(),
+    }
+}
+
+async fn apply(State(requests): State<Requests>, Json(body): Json<ApplyBody>) -> Response {
+    carry(&requests, Command::Apply { file: body.file, reason: body.reason, approval: None }).await
 }
 
 async fn unfreeze(State(requests): State<Requests>, Json(body): Json<ReasonBody>) -> Response {

@@ -26,9 +26,10 @@ use crate::daemon::{self, Answers, Exit, Parts, Request};
 use crate::gate::Gate;
 use crate::heartbeat::{self, Heart, Pulse};
 use crate::live::{Frame, Live};
+use crate::reload::Reloader;
 use crate::triggers::{self, Tripwire};
 use crate::wall::Wall;
-use crate::{Failure, api, deadman, embedded, exit, lookout, sentinel, sweeper, telling, venue};
+use crate::{Failure, api, deadman, embedded, exit, lookout, reload, sentinel, sweeper, telling, venue};
 
 /// How often the live view is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
@@ -40,6 +41,7 @@ const PLAN_PATIENCE: u32 = 240;
 /// # Errors
 /// What kept it from starting, with the exit code that says so.
 pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    config.origin.is_ours().map_err(|e| Failure::new(exit::CONFIG, &e))?;
     let state_dir = &config.state_dir;
     fs::create_dir_all(state_dir).map_err(|e| Failure::other(format!("{}: {e}", state_dir.display())))?;
     let on_screen = args.exit_when_done || std::io::IsTerminal::is_terminal(&std::io::stderr());
@@ -50,6 +52,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     let leaves = triggers::listen(&wire).map_err(|e| Failure::other(format!("signals: {e}")))?;
     triggers::look_out(&wire, stop_dirs(&config)).map_err(|e| Failure::other(format!("the lookout's thread: {e}")))?;
     let senders = telling::senders(&config)?;
+    let hangup = reload::listen()?;
     let target = venue::target(&config, set, file.as_ref()).await?;
     let journal_dir = state_dir.join("journal");
     if let Some(instance) = &target.fresh_venue
@@ -95,6 +98,15 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         let items = remaining_plan(&config.plan, &opened.entries);
         tokio::spawn(submit_plan(items, requests_in.clone(), Arc::clone(&expect)))
     });
+    let reloader = Reloader {
+        started: config.clone(),
+        set: set.to_vec(),
+        environment: std::env::vars().collect(),
+        requests: requests_in.clone(),
+        wire: Arc::clone(&wire),
+        gate: Arc::clone(&gate),
+    };
+    let reloading = tokio::spawn(reloader.watch(hangup));
     let view = on_screen.then(|| tokio::spawn(draw(requests_in.clone(), Live::new())));
     let connector = started.connector.clone();
     let parts = Parts {
@@ -102,11 +114,11 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         effects,
         journal: opened.journal,
         journal_dir: journal_dir.clone(),
+        config_file: config.origin.path.clone(),
         connector: started.connector,
         carrier,
         market: started.market,
         account: started.account,
-        limits: config.limits.clone(),
         wall,
         pulse,
         heart,
@@ -131,6 +143,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         Err(failure) => telling::tell_last(&alerts, failure).await,
     }
     door.abort();
+    reloading.abort();
     if let Some(view) = view {
         // it ends by itself now that nobody answers it
         match (view.await, &ended) {
@@ -410,6 +423,10 @@ fn boot_desk(
     }
     let asked = stop_dirs(config).into_iter().filter_map(|dir| sentinel::read(&dir));
     facts.extend(asked.map(|stop| Fact::Command(0, Command::Kill(stop))));
+    facts.push(Fact::Command(0, Command::Reload(reload::started(config, &opened.entries))));
+    if let Some(level) = config.kill.engaged {
+        facts.push(Fact::Command(0, Command::Kill(reload::engaged(config, level))));
+    }
     desk.apply(wall.stamp(), &facts, &mut effects);
     gate.follow(&desk.books().stops, desk.flattening());
     if desk.books().stops.level() >= StopLevel::Block {

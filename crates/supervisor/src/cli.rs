@@ -36,6 +36,19 @@ pub enum Task {
         /// As JSON.
         #[arg(long)]
         json: bool,
+        /// Print instead what the file would change of the running daemon's configuration, key by key: at once, held, or with a
+        /// restart. Without a running daemon, of the configuration that was in force last.
+        #[arg(long)]
+        diff: bool,
+    },
+    /// Put in force what the changed configuration file loosens. What it tightens is in force already.
+    Apply {
+        /// Why more is allowed from here on, for the journal.
+        #[arg(long)]
+        reason: String,
+        /// Hash of the file that is meant, as status and alerts show it. Absent: the one whose changes are held now.
+        #[arg(long)]
+        file: Option<String>,
     },
     /// Submit a parent order to the running daemon.
     Submit(Box<SubmitArgs>),

@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use desk::{Cancel, Desk, DrillView, Effect, Severity};
+use desk::{Cancel, ConfigView, Desk, DrillView, Effect, Severity};
 use domain::{
     Command, CommandReply, DrillPath, Entry, Fact, InstrumentId, Reject, RejectKind, SendOutcome, Side, SpecFault, Stamped, Stop,
     StopLevel, StopScope, TransferId, Trigger, Venue,
 };
 use journal::Journal;
-use margin_guard::{Cleared, ClearedTransfer, Limits, release_all};
+use margin_guard::{Cleared, ClearedTransfer, release_all};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -37,7 +37,7 @@ use crate::show::treasury::TreasuryPage;
 use crate::triggers::{self, Leave, Tripwire};
 use crate::views::{self, Sized, View};
 use crate::wall::Wall;
-use crate::{deadman, notify, sweeper, telling, words};
+use crate::{deadman, notify, reload, sweeper, telling, words};
 
 /// Groups waiting for the journal. At one flush of a few milliseconds each this is seconds of work; beyond it the desk waits.
 const GROUPS_MAX: usize = 1_024;
@@ -75,6 +75,8 @@ pub enum Request {
     Treasury(oneshot::Sender<Box<TreasuryPage>>),
     /// The drills.
     Drills(oneshot::Sender<DrillView>),
+    /// The configuration in force.
+    Config(oneshot::Sender<Box<ConfigView>>),
     /// Try a way out now, with the operator's own signer if he lends it; answered when its first hop is durable.
     Drill(DrillPath, Option<Box<Signer>>, oneshot::Sender<CommandReply>),
 }
@@ -98,6 +100,8 @@ pub struct Parts {
     pub journal: Journal,
     /// Its directory.
     pub journal_dir: PathBuf,
+    /// The configuration file.
+    pub config_file: PathBuf,
     /// The venue.
     pub connector: Connector,
     /// Hands for money.
@@ -106,8 +110,6 @@ pub struct Parts {
     pub market: MarketFeed,
     /// Account facts.
     pub account: mpsc::Receiver<Fact>,
-    /// The guard's limits.
-    pub limits: Limits,
     /// The clock.
     pub wall: Arc<Wall>,
     /// The venue's own dead-man.
@@ -524,7 +526,6 @@ impl Loop {
     fn view(&self) -> View {
         let view = View::new(
             &self.parts.desk,
-            &self.parts.limits,
             &self.parts.connector,
             self.parts.gate.view(),
             (self.parts.dead_man.state(), self.parts.pulse.is_watched()),
@@ -548,7 +549,10 @@ impl Loop {
 
     fn take_request(&mut self, request: Request) -> Option<Fact> {
         match request {
-            Request::Command(command, reply) => {
+            Request::Command(mut command, reply) => {
+                if let Command::Rearm { standing, .. } = &mut command {
+                    standing.extend(reload::standing(&self.parts.config_file));
+                }
                 self.next_asker += 1;
                 self.askers.insert(self.next_asker, reply);
                 Some(Fact::Command(self.next_asker, command))
@@ -560,11 +564,14 @@ impl Loop {
                 None
             }
             Request::Size(instrument, side, reply) => {
-                if reply
-                    .send(views::sized(&self.parts.desk, &self.parts.limits, self.parts.wall.stamp(), instrument, side))
-                    .is_err()
-                {
+                if reply.send(views::sized(&self.parts.desk, self.parts.wall.stamp(), instrument, side)).is_err() {
                     tracing::debug!("an operator left before the size was ready");
+                }
+                None
+            }
+            Request::Config(reply) => {
+                if reply.send(Box::new(self.parts.desk.configuration())).is_err() {
+                    tracing::debug!("an operator left before the configuration was ready");
                 }
                 None
             }
@@ -598,7 +605,7 @@ impl Loop {
                 None
             }
             Request::Margin(reply) => {
-                if reply.send(views::margin(&self.parts.desk, &self.parts.limits, self.parts.wall.stamp())).is_err() {
+                if reply.send(views::margin(&self.parts.desk, self.parts.wall.stamp())).is_err() {
                     tracing::debug!("an operator left before the load line was ready");
                 }
                 None

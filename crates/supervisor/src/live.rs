@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::show::money;
-use crate::views::View;
+use crate::views::{ConfigLine, View};
 
 /// On a pipe, a parent without news is reported this often, in draws.
 const PLAIN_EVERY: u32 = 20;
@@ -71,6 +71,7 @@ impl Frame {
         notes.push(view.dead_man.said());
         notes.push(if view.watched { "watchdog: watching".to_owned() } else { "watchdog: NONE watches this daemon".to_owned() });
         notes.extend(view.alerting.why.iter().map(|why| format!("alerting {}: {why}", view.alerting.light.word())));
+        notes.extend(configuration(&view.config));
         notes.extend(view.desk.alerts.iter().rev().take(5).rev().map(|a| format!("alert {a}")));
         Frame {
             head: headline(view),
@@ -220,6 +221,17 @@ pub fn headline(view: &View) -> String {
     }
     write_to(&mut text, format_args!(" · journal {}", view.journal_records));
     text
+}
+
+/// What of the configuration file is not in force.
+fn configuration(config: &ConfigLine) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(("refused", _, why)) = &config.last {
+        notes.push(format!("configuration file refused: {}", why.join("; ")));
+    }
+    notes.extend(config.held.iter().map(|change| format!("held until plimsoll apply: {change}")));
+    notes.extend(config.fixed.iter().map(|change| format!("waits for a restart: {change}")));
+    notes
 }
 
 /// How large a position may be in each market, and what binds; one line per market.

@@ -25,6 +25,7 @@ mod live;
 mod lookout;
 mod notify;
 mod published;
+mod reload;
 mod sentinel;
 mod show;
 mod sweeper;

@@ -12,13 +12,13 @@ use domain::{
 };
 use hyper::Method;
 
-use crate::api::{AckBody, KillBody, ReasonBody, WriteOffBody};
+use crate::api::{AckBody, ApplyBody, KillBody, ReasonBody, WriteOffBody};
 use crate::cli::{AlertsAction, Conformance, KillArgs, SubmitArgs, TapeAction, Task, TreasuryAction};
 use crate::client::{ClientError, call};
 use crate::config::{Checked, RawParent, TreasuryPart};
 use crate::live::{Frame, Live};
 use crate::wall::Wall;
-use crate::{Failure, boot, drill, exit, published, show, telling, views};
+use crate::{Failure, boot, drill, exit, published, reload, show, telling, views};
 
 /// How often `watch` looks.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
@@ -31,7 +31,9 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
     let socket = config.socket.as_path();
     let journal_dir = config.state_dir.join("journal");
     match task {
-        Task::Check { json } => check(config, json)?,
+        Task::Check { json, diff: true } => check_diff(config, &journal_dir, json).await?,
+        Task::Check { json, diff: false } => check(config, json)?,
+        Task::Apply { reason, file } => apply(socket, reason, file).await?,
         Task::Submit(args) => {
             let reply = post(socket, "/parents", &raw_parent(&args)).await?;
             if let CommandReply::Accepted(id) = reply {
@@ -102,6 +104,51 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
         Task::Run(_) | Task::Paper(_) | Task::Watchdog | Task::Conformance { .. } | Task::Tape { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the file would change, by the running daemon's word or by the journal's.
+async fn check_diff(config: &Checked, journal_dir: &Path, json: bool) -> Result<(), Failure> {
+    let (against, view) = match call::<()>(config.socket.as_path(), Method::GET, "/config", None).await {
+        Ok(answer) => ("the running daemon", Some(in_force(&answer)?)),
+        Err(ClientError::NotRunning { .. }) if journal_dir.exists() => {
+            let unusable = |e: &dyn std::error::Error| Failure::new(exit::JOURNAL_UNUSABLE, e);
+            let records = journal::export(journal_dir).map_err(|e| unusable(&e))?;
+            let entries: Vec<Stamped> = records.map(|r| r.decode()).collect::<Result<_, _>>().map_err(|e| unusable(&e))?;
+            ("the configuration that was in force last, by the journal", reload::journaled(&entries))
+        }
+        Err(ClientError::NotRunning { .. }) => ("nothing: there is no journal yet", None),
+        Err(e) => return Err(failed(&e)),
+    };
+    let diff = view.map(|view| reload::differs(&view, config)).transpose().map_err(|faults| {
+        let faults: String = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+        Failure { code: exit::CONFIG, why: format!("the file cannot be taken while the daemon runs:{faults}") }
+    })?;
+    let changes = diff.map(|diff| diff.changes).unwrap_or_default();
+    if json {
+        let said = serde_json::json!({ "against": against, "file": config.origin.hash, "hash": config.hash, "changes": changes });
+        say!("{said}");
+    } else {
+        reload::describe(against, &changes).iter().for_each(|line| say!("{line}"));
+    }
+    Ok(())
+}
+
+fn in_force(answer: &[u8]) -> Result<desk::ConfigView, Failure> {
+    serde_json::from_slice(answer).map_err(|e| Failure::other(format!("the daemon's answer makes no sense: {e}")))
+}
+
+/// Applies what is held, and says what that is.
+async fn apply(socket: &Path, reason: String, file: Option<String>) -> Result<(), Failure> {
+    let view = in_force(&get(socket, "/config").await?)?;
+    let Some(file) = file.or(view.held_file) else {
+        return Err(Failure::other(
+            "nothing is held: the configuration file loosens nothing, or was refused; see plimsoll status",
+        ));
+    };
+    post(socket, "/apply", &ApplyBody { file, reason }).await?;
+    say!("in force:");
+    view.held.iter().for_each(|change| say!("  {change}"));
+    Ok(())
 }
 
 fn failed(e: &ClientError) -> Failure {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use desk::{Desk, Drills, Status, TransferLine, TreasuryPlan, TreasuryView};
 use domain::{
-    Entry, EvmAddress, Instrument, InstrumentId, Lots, MarginLevel, Side, Stamp, Stamped, TransferEvent, TransferId, Usd, Venue,
+    ConfigChange, Entry, EvmAddress, Instrument, InstrumentId, Lots, MarginLevel, Side, Stamp, Stamped, TransferEvent,
+    TransferId, Usd, Venue,
 };
-use margin_guard::{Limits, RawTreasury, TreasuryFault, TreasuryLimits};
+use margin_guard::{RawTreasury, TreasuryFault, TreasuryLimits};
 use serde::Serialize;
 use venue_connector::hyperliquid::Connector;
 
@@ -42,8 +43,32 @@ pub struct View {
     pub watched: bool,
     /// How the telling of alerts goes.
     pub alerting: alerts::Health,
+    /// The configuration in short.
+    pub config: ConfigLine,
     /// Records in the journal.
     pub journal_records: u64,
+}
+
+/// The configuration in short.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigLine {
+    /// Hash of what is in force.
+    pub hash: String,
+    /// How the last look at the file ended: its word, the file's hash, and why it was refused, if so.
+    pub last: Option<(&'static str, Option<String>, Vec<String>)>,
+    /// What the file loosens, held until `plimsoll apply`.
+    pub held: Vec<String>,
+    /// What the file changes that waits for a restart.
+    pub fixed: Vec<String>,
+}
+
+impl ConfigLine {
+    fn new(desk: &Desk) -> ConfigLine {
+        let view = desk.configuration();
+        let words = |changes: &[ConfigChange]| changes.iter().map(ToString::to_string).collect();
+        let last = view.last.map(|(_, last)| (last.outcome.word(), last.file, last.why));
+        ConfigLine { hash: view.hash, last, held: words(&view.held), fixed: words(&view.fixed) }
+    }
 }
 
 /// A transfer under way, in short.
@@ -81,14 +106,13 @@ impl View {
     #[must_use]
     pub fn new(
         desk: &Desk,
-        limits: &Limits,
         connector: &Connector,
         gate: GateView,
         (dead_man, watched): (DeadMan, bool),
         journal_records: u64,
         now: Stamp,
     ) -> View {
-        let status = desk.status(now);
+        let (status, limits) = (desk.status(now), desk.guard().limits());
         let allowed = status.guard.markets.iter().filter(|(_, market)| market.allowed).map(|(id, _)| *id);
         let of = |id: InstrumentId, side: Side| {
             let sizing = desk.sizing(now, id, side)?;
@@ -103,6 +127,7 @@ impl View {
             desk: status,
             instruments: desk.books().instruments.clone(),
             connector: connector.gauges(),
+            config: ConfigLine::new(desk),
             gate,
             dead_man,
             watched,
@@ -167,13 +192,7 @@ pub struct Sized {
 ///
 /// # Errors
 /// The markets there are, if it is none of them.
-pub fn sized(
-    desk: &Desk,
-    limits: &Limits,
-    now: Stamp,
-    instrument: InstrumentId,
-    side: Option<Side>,
-) -> Result<Sized, Vec<InstrumentId>> {
+pub fn sized(desk: &Desk, now: Stamp, instrument: InstrumentId, side: Option<Side>) -> Result<Sized, Vec<InstrumentId>> {
     let known = &desk.books().instruments;
     let rules = known.get(&instrument).ok_or_else(|| known.keys().copied().collect::<Vec<_>>())?;
     let guard = desk.status(now).guard;
@@ -188,7 +207,7 @@ pub fn sized(
             position: market.and_then(|m| m.position),
             worst: market.map_or(Lots::ZERO, |m| if side == Side::Buy { m.worst.0 } else { m.worst.1 }),
             size: None,
-            market_notional_max_usd: limits.market_notional_max(instrument),
+            market_notional_max_usd: desk.guard().limits().market_notional_max(instrument),
             sizing: desk.sizing(now, instrument, side)?,
         };
         Some(SizeView { size: reference.map(|px| view.lots(rules, px)), ..view })
@@ -199,7 +218,8 @@ pub fn sized(
 
 /// The load line of every account.
 #[must_use]
-pub fn margin(desk: &Desk, limits: &Limits, now: Stamp) -> MarginView {
+pub fn margin(desk: &Desk, now: Stamp) -> MarginView {
+    let limits = desk.guard().limits();
     let cover = limits.cover();
     let levels = Levels {
         watch: cover.watch,

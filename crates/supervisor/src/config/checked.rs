@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use desk::ForeignPolicy;
-use domain::{InstrumentId, Seed, Span, SpecFault, Usd, Venue};
+use domain::{ConfigText, InstrumentId, Seed, Span, SpecFault, Usd, Venue};
 use margin_guard::Limits;
 use serde_json::json;
 use venue_connector::hyperliquid::{Market, Network, OrderRoute};
 use wire::hyperliquid::Address;
 
 use super::alerts::AlertsPart;
+use super::change::Keys;
+use super::file::Origin;
 use super::kill::KillPart;
 use super::raw::{Raw, RawDaemon, RawHyperliquid, RawPaper, RawPaperChain, Scalar, Unknown};
 use super::treasury::{Around, TreasuryPart};
@@ -137,8 +139,6 @@ pub struct Checked {
     pub markets: Vec<Market>,
     /// The embedded venue.
     pub paper: PaperPart,
-    /// `[kill]`
-    pub kill: KillPart,
     /// The guard's limits.
     pub limits: Limits,
     /// `[watchdog]`
@@ -147,6 +147,12 @@ pub struct Checked {
     pub treasury: Option<TreasuryPart>,
     /// `[alerts]`; absent if nobody is told.
     pub alerts: Option<AlertsPart>,
+    /// `[kill]`
+    pub kill: KillPart,
+    /// The file it was read from.
+    pub origin: Origin,
+    /// Its keys but the guard's, by path, as they were written.
+    pub keys: Keys,
     /// Parents to submit on `--plan`.
     pub plan: Vec<RawParent>,
     /// Hash of all of the above but the places of files and the style of logs.
@@ -219,11 +225,12 @@ pub(super) fn duration(low: u64, high: u64) -> impl Fn(&str) -> Option<u64> {
 pub(super) const BOOL: &[(&str, bool)] = &[("true", true), ("false", false)];
 
 impl Checked {
-    /// Checks `raw` on the UTC day `today`. Relative paths are relative to `base`, the folder of the file.
+    /// Checks `raw` on the UTC day `today`. Relative paths are relative to the folder of the file.
     ///
     /// # Errors
     /// Every fault.
-    pub fn check(raw: Raw, base: &Path, today: u32) -> Result<Checked, Vec<SpecFault>> {
+    pub fn check(raw: Raw, origin: Origin, keys: Keys, today: u32) -> Result<Checked, Vec<SpecFault>> {
+        let base = origin.path.parent().unwrap_or(Path::new("."));
         let mut faults = Faults(Vec::new());
         faults.unknown("", &raw.unknown);
         faults.unknown("venue", &raw.venue.unknown);
@@ -270,10 +277,12 @@ impl Checked {
                 watchdog,
                 markets: venue.markets,
                 paper,
-                kill,
                 limits,
                 treasury,
                 alerts,
+                kill,
+                keys,
+                origin,
                 plan: raw.plan,
             }
             .sealed()),
@@ -314,6 +323,19 @@ impl Checked {
         });
         self.hash = blake3::hash(text.to_string().as_bytes()).to_hex()[..32].to_owned();
         self
+    }
+
+    /// The same with other limits of the guard.
+    #[must_use]
+    pub fn under(&self, limits: Limits) -> Checked {
+        Checked { limits, ..self.clone() }.sealed()
+    }
+
+    /// What the desk is told of it.
+    #[must_use]
+    pub fn text(&self) -> ConfigText {
+        let keys = serde_json::to_string(&self.keys).unwrap_or_default();
+        ConfigText { hash: self.hash.clone(), limits: self.limits.text().to_owned(), keys }
     }
 
     /// The markets by their full names.

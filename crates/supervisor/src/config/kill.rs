@@ -1,13 +1,20 @@
-//! `[kill]`: how the daemon stops.
+//! `[kill]`: how the daemon stops, and that it does.
+//!
+//! `engaged` is an act and no setting: a file that says so stops, one that stops saying so lets nothing go on (C32, C34).
 
+use domain::StopLevel;
 use serde::{Deserialize, Serialize};
 
-use super::checked::{Faults, word};
+use super::checked::{BOOL, Faults, word};
 use super::raw::{Scalar, Unknown};
 
 /// `[kill]` as written.
 #[derive(Debug, Default, Deserialize)]
 pub struct RawKill {
+    /// Whether trading is stopped by this file.
+    pub engaged: Option<Scalar>,
+    /// How far.
+    pub level: Option<Scalar>,
     /// `drain`, `cancel` or `leave`.
     pub on_stop: Option<Scalar>,
     /// Anything else.
@@ -34,13 +41,26 @@ pub enum OnStop {
 pub struct KillPart {
     /// What an orderly stop does.
     pub on_stop: OnStop,
+    /// What the file asks for, if it says `engaged`.
+    pub engaged: Option<StopLevel>,
+}
+
+const LEVELS: [StopLevel; 5] = [StopLevel::ReduceOnly, StopLevel::Block, StopLevel::Cancel, StopLevel::Flatten, StopLevel::Sever];
+
+/// A level that stops something, by its word.
+pub(super) fn level(text: &str) -> Option<StopLevel> {
+    LEVELS.into_iter().find(|level| level.name() == text)
 }
 
 impl KillPart {
     pub(super) fn check(faults: &mut Faults, raw: &RawKill) -> KillPart {
         const ON_STOP: &[(&str, OnStop)] = &[("drain", OnStop::Drain), ("cancel", OnStop::Cancel), ("leave", OnStop::Leave)];
         faults.unknown("kill", &raw.unknown);
+        let engaged = faults.read("kill.engaged", raw.engaged.as_ref(), false, "true or false", word(BOOL));
+        let expected = "reduce-only, block, cancel, flatten or sever";
+        let asked = faults.read("kill.level", raw.level.as_ref(), StopLevel::Cancel, expected, level);
         KillPart {
+            engaged: engaged.then_some(asked),
             on_stop: faults.read(
                 "kill.on_stop",
                 raw.on_stop.as_ref(),

@@ -4,26 +4,31 @@
 //! with its path, its value and what would be right, before any socket opens.
 
 mod alerts;
+mod change;
 mod checked;
 mod drill;
+mod file;
 mod kill;
 mod parent;
 mod raw;
+mod scan;
 #[cfg(test)]
 mod tests;
 mod treasury;
 mod watchdog;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use domain::SpecFault;
 
 pub use alerts::AlertsPart;
+pub use change::{Diff, Keys, compare};
 pub use checked::{Checked, Endpoint, LogStyle, PaperMarket};
+pub use file::{Origin, Seen, peek, seen};
 pub use kill::OnStop;
 pub use parent::plan_to_spec;
 pub use raw::RawParent;
+pub use scan::scan_for_stop;
 pub use treasury::TreasuryPart;
 pub use watchdog::{Beside, Venue as VenueBeside};
 
@@ -41,13 +46,13 @@ pub enum ConfigError {
     /// No file was named and the default one is not there.
     #[error("no configuration: {DEFAULT_FILE} is not in this directory; name a file with --config FILE")]
     Missing,
-    /// Everyone may write to the file, so anyone may trade with it (F99).
-    #[error("{} may be written by everyone (mode {mode:o}): chmod o-w it", path.display())]
-    WorldWritable {
+    /// Others than the daemon's user may have written it, so anyone may trade with it (F99, T06).
+    #[error("{} is not taken: {why}", path.display())]
+    Untrusted {
         /// The file.
         path: PathBuf,
-        /// Its permissions.
-        mode: u32,
+        /// Why.
+        why: String,
     },
     /// The file cannot be read or is not TOML, or a value is no value at all.
     #[error("{}: {why}", path.display())]
@@ -79,8 +84,26 @@ pub fn load(
     environment: impl IntoIterator<Item = (String, String)>,
     today: u32,
 ) -> Result<Checked, ConfigError> {
-    let Merged { path, base, raw, mut faults } = merge(file, set, environment)?;
-    match Checked::check(raw, &base, today) {
+    checked(merge(file::read(&named(file)?, None)?, set, environment)?, today)
+}
+
+/// Reads and checks the file of a running daemon again, from where it began. See [`load`].
+///
+/// # Errors
+/// See [`ConfigError`].
+pub fn load_again(
+    origin: &Origin,
+    set: &[String],
+    environment: impl IntoIterator<Item = (String, String)>,
+    today: u32,
+) -> Result<Checked, ConfigError> {
+    checked(merge(file::read(&origin.path, Some(origin))?, set, environment)?, today)
+}
+
+fn checked(merged: Merged, today: u32) -> Result<Checked, ConfigError> {
+    let Merged { origin, keys, raw, mut faults } = merged;
+    let path = origin.path.clone();
+    match Checked::check(raw, origin, keys, today) {
         Ok(checked) if faults.is_empty() => Ok(checked),
         outcome => {
             faults.extend(outcome.err().unwrap_or_default());
@@ -98,35 +121,36 @@ pub fn load_beside(
     set: &[String],
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Beside, ConfigError> {
-    let Merged { path, base, raw, faults } = merge(file, set, environment)?;
-    Beside::check(&raw, &faults, &base).map_err(|faults| ConfigError::Faults { path, faults })
+    let Merged { origin, raw, faults, keys: _ } = merge(file::read(&named(file)?, None)?, set, environment)?;
+    let base = origin.path.parent().unwrap_or(Path::new("."));
+    Beside::check(&raw, &faults, base).map_err(|faults| ConfigError::Faults { path: origin.path.clone(), faults })
 }
 
 /// The sources as one, read key by key.
 struct Merged {
-    path: PathBuf,
-    base: PathBuf,
+    origin: Origin,
+    keys: Keys,
     raw: Raw,
     faults: Vec<SpecFault>,
 }
 
+fn named(file: Option<&Path>) -> Result<PathBuf, ConfigError> {
+    match file {
+        Some(path) => Ok(path.to_owned()),
+        None if Path::new(DEFAULT_FILE).is_file() => Ok(PathBuf::from(DEFAULT_FILE)),
+        None => Err(ConfigError::Missing),
+    }
+}
+
 fn merge(
-    file: Option<&Path>,
+    source: file::Source,
     set: &[String],
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Merged, ConfigError> {
-    let path = match file {
-        Some(path) => path.to_owned(),
-        None if Path::new(DEFAULT_FILE).is_file() => PathBuf::from(DEFAULT_FILE),
-        None => return Err(ConfigError::Missing),
-    };
+    let file::Source { origin, text } = source;
+    let path = origin.path.clone();
     let unreadable = |why: String| ConfigError::Unreadable { path: path.clone(), why };
-    let meta = std::fs::metadata(&path).map_err(|e| unreadable(e.to_string()))?;
-    let mode = meta.permissions().mode() & 0o777;
-    if mode & 0o002 != 0 {
-        return Err(ConfigError::WorldWritable { path, mode });
-    }
-    let source = config::File::from(path.as_path()).format(config::FileFormat::Toml).required(true);
+    let source = config::File::from_str(&text, config::FileFormat::Toml);
     let prefixed: config::Map<String, String> =
         environment.into_iter().filter(|(key, _)| key.to_ascii_uppercase().starts_with("PLIMSOLL__")).collect();
     let environment = config::Environment::with_prefix("PLIMSOLL").prefix_separator("__").separator("__").source(Some(prefixed));
@@ -137,9 +161,9 @@ fn merge(
     }
     let merged = builder.build().map_err(|e| unreadable(e.to_string()))?;
     let tree: serde_json::Value = merged.try_deserialize().map_err(|e| unreadable(e.to_string()))?;
-    let base = path.parent().unwrap_or(Path::new(".")).to_owned();
+    let keys = change::keys_of(&tree);
     let (raw, faults) = Raw::read(tree);
-    Ok(Merged { path, base, raw, faults })
+    Ok(Merged { origin, keys, raw, faults })
 }
 
 /// `text` as it may be shown: what looks like a private key is not, wherever someone pasted it (I31).

@@ -88,12 +88,12 @@ pub struct Raw {
     pub venue: RawVenues,
     /// `[paper]`
     pub paper: RawPaper,
-    /// `[kill]`
-    pub kill: RawKill,
     /// `[guard]`
     pub guard: RawLimits,
     /// `[treasury]`
     pub treasury: Option<RawTreasuryPart>,
+    /// `[kill]`
+    pub kill: RawKill,
     /// `[watchdog]`
     pub watchdog: Option<RawWatchdog>,
     /// `[alerts]`

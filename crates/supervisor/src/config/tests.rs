@@ -1,8 +1,10 @@
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use domain::{
-    EndPolicy, Instrument, InstrumentId, MarketStatus, Placement, PriceRule, Px, Qty, Ratio, Schedule, Side, Span, Usd, Venue,
+    EndPolicy, Instrument, InstrumentId, MarketStatus, Placement, PriceRule, Px, Qty, Ratio, Schedule, Side, Span, StopLevel,
+    Usd, Venue,
 };
 use rust_decimal::Decimal;
 use tempfile::TempDir;
@@ -326,11 +328,61 @@ fn what_is_no_configuration_at_all_is_said_so_f95_f97() {
 }
 
 #[test]
-fn a_file_that_everyone_may_write_is_refused_f99() {
-    let (_dir, file) = folder(EXTERNAL);
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
-    let said = load(Some(&file), &[], [], TODAY).unwrap_err().to_string();
-    assert!(said.contains("666") && said.contains("chmod o-w"), "{said}");
+fn a_file_that_others_may_have_written_is_refused_f99_t06() {
+    let (dir, file) = folder(EXTERNAL);
+    let refused = |origin: Option<&Origin>| match origin {
+        None => load(Some(&file), &[], [], TODAY).map(drop),
+        Some(origin) => load_again(origin, &[], [], TODAY).map(drop),
+    };
+    let says = |outcome: Result<(), ConfigError>, words: [&str; 2]| {
+        let said = outcome.unwrap_err().to_string();
+        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    };
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let origin = load(Some(&file), &[], [], TODAY).unwrap_or_else(|e| panic!("{e}")).origin;
+    for known in [None, Some(&origin)] {
+        mode(&file, 0o666);
+        says(refused(known), ["666", "chmod o-w"]);
+        mode(&file, 0o644);
+        mode(dir.path(), 0o777);
+        says(refused(known), ["everyone may replace it", "777"]);
+        mode(dir.path(), 0o1777);
+        assert!(refused(known).is_ok(), "in a sticky folder nobody replaces what is not his");
+        mode(dir.path(), 0o700);
+        if fs::metadata(&file).unwrap().uid() == 0 && std::os::unix::fs::chown(&file, None, Some(12_345)).is_ok() {
+            mode(&file, 0o664);
+            says(refused(known), ["its group 12345", "chmod g-w"]);
+            mode(&file, 0o644);
+        }
+    }
+    // the same file by name, and no longer the same file
+    let other = Origin { owner: origin.owner + 1, ..origin.clone() };
+    says(refused(Some(&other)), ["belonged to", "at start"]);
+    fs::rename(&file, dir.path().join("elsewhere.toml")).unwrap();
+    says(refused(Some(&origin)), ["plimsoll.toml", "No such file"]);
+    std::os::unix::fs::symlink(dir.path().join("elsewhere.toml"), &file).unwrap();
+    assert!(refused(None).is_ok(), "a link is no offence at start");
+    says(refused(Some(&origin)), ["elsewhere.toml now", "at start"]);
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    says(refused(Some(&origin)), ["plimsoll.toml", "a directory"]);
+}
+
+#[test]
+fn kill_in_the_file_stops_and_its_words_are_checked() {
+    assert_eq!(read(EMBEDDED).kill.engaged, None);
+    let with = |lines: &str| read_with(&format!("{EMBEDDED}[kill]\n{lines}"), &[], &[]);
+    let level = |lines: &str| with(lines).unwrap_or_else(|e| panic!("{e}")).kill.engaged;
+    assert_eq!(level("engaged = true"), Some(StopLevel::Cancel));
+    assert_eq!(level("engaged = true\nlevel = \"flatten\""), Some(StopLevel::Flatten));
+    assert_eq!(level("level = \"block\""), None);
+    assert_eq!(
+        faults(with("engaged = \"yes\"\nlevel = \"run\"\nlevle = 1")),
+        ["kill.engaged = yes", "kill.level = run", "kill.levle = (set)"]
+    );
+    // an act and no setting: the configuration is the same
+    assert_eq!(with("engaged = true").unwrap_or_else(|e| panic!("{e}")).hash, read(EMBEDDED).hash);
+    assert_eq!(with("engaged = true").unwrap_or_else(|e| panic!("{e}")).keys, read(EMBEDDED).keys);
 }
 
 #[test]

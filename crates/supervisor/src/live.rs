@@ -226,8 +226,8 @@ pub fn headline(view: &View) -> String {
 /// What of the configuration file is not in force.
 fn configuration(config: &ConfigLine) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(("refused", _, why)) = &config.last {
-        notes.push(format!("configuration file refused: {}", why.join("; ")));
+    if let Some(last) = config.last.as_ref().filter(|last| last.outcome == "refused") {
+        notes.push(format!("configuration file refused: {}", last.why.join("; ")));
     }
     notes.extend(config.held.iter().map(|change| format!("held until plimsoll apply: {change}")));
     notes.extend(config.fixed.iter().map(|change| format!("waits for a restart: {change}")));

@@ -54,19 +54,40 @@ pub struct View {
 pub struct ConfigLine {
     /// Hash of what is in force.
     pub hash: String,
-    /// How the last look at the file ended: its word, the file's hash, and why it was refused, if so.
-    pub last: Option<(&'static str, Option<String>, Vec<String>)>,
+    /// How the last look at the file ended.
+    pub last: Option<Looked>,
     /// What the file loosens, held until `plimsoll apply`.
     pub held: Vec<String>,
     /// What the file changes that waits for a restart.
     pub fixed: Vec<String>,
 }
 
+/// A look at the configuration file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Looked {
+    /// When, UTC milliseconds.
+    pub at_ms: u64,
+    /// When, desk time in nanoseconds, which never runs backwards.
+    pub at: u64,
+    /// Its word.
+    pub outcome: &'static str,
+    /// Hash of the file; absent if it could not be read.
+    pub file: Option<String>,
+    /// Why it was refused, or in whose words it was applied.
+    pub why: Vec<String>,
+}
+
 impl ConfigLine {
     fn new(desk: &Desk) -> ConfigLine {
         let view = desk.configuration();
         let words = |changes: &[ConfigChange]| changes.iter().map(ToString::to_string).collect();
-        let last = view.last.map(|(_, last)| (last.outcome.word(), last.file, last.why));
+        let last = view.last.map(|(at, last)| Looked {
+            at_ms: at.wall_ms,
+            at: at.mono,
+            outcome: last.outcome.word(),
+            file: last.file,
+            why: last.why,
+        });
         ConfigLine { hash: view.hash, last, held: words(&view.held), fixed: words(&view.fixed) }
     }
 }

@@ -6,7 +6,7 @@
 //! | `GET /control/faults` | faults in force |
 //! | `POST /control/faults` | one [`crate::FaultOrder`] or an array of them; answers what is now in force |
 //! | `DELETE /control/faults[?fault=NAME]` | clears one fault or all |
-//! | `GET /control/fills?user=0x…` | the venue's own truth about an account: [`crate::Truth`] |
+//! | `GET /control/fills?user=0x…[&since_ms=N]` | the venue's own truth about an account: [`crate::Truth`] |
 //! | `GET /control/wire?since=N` | every action that reached the venue from number N on, whatever became of it: [`crate::WirePage`] |
 //! | `GET /control/state` | time, connections, requests, tape pass |
 //! | `POST /control/market` | [`MarketPush`]: sets background levels, prints trades, moves a market for good, sets its funding |

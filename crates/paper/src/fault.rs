@@ -23,6 +23,8 @@ pub enum Fault {
     ErrorAfter,
     /// The action happens, the answer never comes (F15).
     TimeoutAfter,
+    /// Nothing happens and no answer ever comes: the request is lost on its way.
+    LostRequest,
     /// The action happens at once, the answer comes after `delay_ms` (F19).
     WithheldAck,
     /// The answer is cut in its middle and the connection closed (F09).
@@ -77,11 +79,12 @@ pub enum Fault {
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Fault; 29] = [
+    pub const ALL: [Fault; 30] = [
         Fault::TooManyRequests,
         Fault::ErrorBefore,
         Fault::ErrorAfter,
         Fault::TimeoutAfter,
+        Fault::LostRequest,
         Fault::WithheldAck,
         Fault::CutAnswer,
         Fault::HtmlAnswer,
@@ -117,6 +120,7 @@ impl Fault {
             Fault::ErrorBefore => "error-before",
             Fault::ErrorAfter => "error-after",
             Fault::TimeoutAfter => "timeout-after",
+            Fault::LostRequest => "lost-request",
             Fault::WithheldAck => "withheld-ack",
             Fault::CutAnswer => "cut-answer",
             Fault::HtmlAnswer => "html-answer",
@@ -153,6 +157,7 @@ impl Fault {
             Fault::ErrorBefore => "HTTP `status` (500) before the action happens",
             Fault::ErrorAfter => "the action happens, the answer is HTTP `status` (502)",
             Fault::TimeoutAfter => "the action happens, no answer ever comes",
+            Fault::LostRequest => "nothing happens, no answer ever comes",
             Fault::WithheldAck => "the action happens, the answer comes after `delay_ms` (5000)",
             Fault::CutAnswer => "the action happens, the answer is cut in its middle",
             Fault::HtmlAnswer => "the action happens, the answer is an HTML page with status 200",
@@ -192,6 +197,7 @@ impl Fault {
             | Fault::ErrorBefore
             | Fault::ErrorAfter
             | Fault::TimeoutAfter
+            | Fault::LostRequest
             | Fault::CutAnswer
             | Fault::HtmlAnswer
             | Fault::UnknownRefusal
@@ -229,6 +235,7 @@ impl Fault {
                 | Fault::ErrorBefore
                 | Fault::ErrorAfter
                 | Fault::TimeoutAfter
+                | Fault::LostRequest
                 | Fault::WithheldAck
                 | Fault::CutAnswer
                 | Fault::HtmlAnswer

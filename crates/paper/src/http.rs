@@ -171,8 +171,8 @@ async fn index() -> Json<Value> {
     let faults: Vec<Value> = Fault::ALL.iter().map(|f| json!({ "fault": f.name(), "does": f.explain() })).collect();
     Json(json!({
         "paths": [
-            "GET /control/faults", "POST /control/faults", "DELETE /control/faults?fault=NAME", "GET /control/fills?user=0x…",
-            "GET /control/wire?since=N", "GET /control/state", "POST /control/market", "POST /control/deposit", "POST /control/routing",
+            "GET /control/faults", "POST /control/faults", "DELETE /control/faults?fault=NAME",
+            "GET /control/fills?user=0x…[&since_ms=N]", "GET /control/wire?since=N", "GET /control/state", "POST /control/market", "POST /control/deposit", "POST /control/routing",
         ],
         "faults": faults,
     }))
@@ -227,11 +227,13 @@ async fn clear(State(app): State<App>, Query(which): Query<Which>) -> Response {
 #[derive(Deserialize)]
 struct Whose {
     user: String,
+    #[serde(default)]
+    since_ms: u64,
 }
 
 async fn truth(State(app): State<App>, Query(whose): Query<Whose>) -> Response {
     match whose.user.parse::<Address>() {
-        Ok(user) => answer(app.ask(|reply| Ask::Control(Control::Truth(user, reply))).await),
+        Ok(user) => answer(app.ask(|reply| Ask::Control(Control::Truth(user, whose.since_ms, reply))).await),
         Err(bad) => refusal(format!("user: {bad}")),
     }
 }

@@ -207,7 +207,7 @@ impl PaperHandle {
     /// # Errors
     /// If the venue has stopped.
     pub async fn truth(&self, user: Address) -> Result<Truth, Gone> {
-        self.control(|reply| Control::Truth(user, reply)).await
+        self.control(|reply| Control::Truth(user, 0, reply)).await
     }
 
     /// Every action that reached the venue from arrival `since` on, whatever became of it.

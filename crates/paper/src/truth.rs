@@ -56,6 +56,8 @@ pub struct OrderTruth {
     pub filled: Decimal,
     /// Last status.
     pub status: String,
+    /// Since when, venue time in UTC milliseconds.
+    pub at_ms: u64,
 }
 
 /// What the venue remembers of one account.
@@ -112,10 +114,12 @@ impl Memories {
         }
     }
 
+    /// Of orders and fills only what changed or happened at `since_ms` or later; sums and names used twice are of all times.
     pub(crate) fn truth(
         &self,
         account: AccountKey,
         user: Address,
+        since_ms: u64,
         universe: &Universe,
         fill: impl Fn(&FillRecord) -> serde_json::Value,
     ) -> Truth {
@@ -140,9 +144,11 @@ impl Memories {
             if !seen.insert((record.tid, record.oid)) {
                 truth.duplicate_tids.push(record.tid);
             }
-            truth.fills.push(fill(record));
+            if record.at_ms >= since_ms {
+                truth.fills.push(fill(record));
+            }
         }
-        for update in memory.orders.values() {
+        for update in memory.orders.values().filter(|update| update.at_ms >= since_ms) {
             let Some(market) = universe.market(update.order.asset) else { continue };
             truth.orders.push(OrderTruth {
                 oid: update.order.oid,
@@ -153,6 +159,7 @@ impl Memories {
                 sz: market.instrument.qty_decimal(update.order.orig_qty),
                 filled: filled.get(&update.order.oid).copied().unwrap_or_default(),
                 status: update.status.word().to_owned(),
+                at_ms: update.at_ms,
             });
         }
         truth.duplicate_cloids =

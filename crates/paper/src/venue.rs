@@ -90,7 +90,8 @@ pub(crate) enum Control {
     Order(Vec<FaultOrder>, oneshot::Sender<Result<Vec<ActiveFault>, BadOrder>>),
     List(oneshot::Sender<Vec<ActiveFault>>),
     Clear(Option<Fault>, oneshot::Sender<Vec<ActiveFault>>),
-    Truth(Address, oneshot::Sender<Truth>),
+    /// What happened to an account at or after a venue time.
+    Truth(Address, u64, oneshot::Sender<Truth>),
     State(oneshot::Sender<VenueState>),
     Push(MarketPush, oneshot::Sender<Result<(), String>>),
     Deposit(DepositOrder, oneshot::Sender<Result<(), String>>),
@@ -474,6 +475,10 @@ impl Venue {
                 Fault::ErrorBefore => {
                     let status = fault.order.status.unwrap_or(500);
                     return Err(Reply::Served(Served::text(status, "Internal Server Error")));
+                }
+                Fault::LostRequest => {
+                    let never = Served { ending: Ending::Never, ..Served::text(504, "Gateway Timeout") };
+                    return Err(Reply::Served(never));
                 }
                 Fault::UnknownRefusal if is_action => {
                     let text = "The clearing committee has tabled this request.".to_owned();

@@ -326,6 +326,9 @@ pub struct PaperArgs {
     /// Stop after this long without a client.
     #[arg(long, value_name = "DURATION")]
     pub idle_exit: Option<humantime::Duration>,
+    /// BTC's market stands still: nothing is in it but what clients place and the control API puts there.
+    #[arg(long)]
+    pub still: bool,
 }
 
 /// A parent order.

@@ -108,6 +108,7 @@ fn key_from(text: &str, what: &str) -> Result<Key, Failure> {
 pub async fn serve_paper(config: &Checked, args: &PaperArgs) -> Result<ExitCode, Failure> {
     let part = &config.paper;
     let market = match &part.market {
+        PaperMarket::Synthetic | PaperMarket::Tape { .. } if args.still => Market::Still,
         PaperMarket::Synthetic => Market::Synthetic,
         PaperMarket::Tape { file, speed } => {
             let tape = fs::File::open(file).map_err(paper::tape::TapeError::from).and_then(paper::tape::Tape::read);

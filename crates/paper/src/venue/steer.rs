@@ -67,11 +67,11 @@ impl Venue {
                 self.sync_faults();
                 send(reply, self.faults.list(now).to_vec());
             }
-            Control::Truth(user, reply) => {
+            Control::Truth(user, since_ms, reply) => {
                 let account = self.account_of(user);
                 let render = self.render();
                 let fill = |f: &exchange::FillRecord| serde_json::to_value(render.fill(f)).unwrap_or_default();
-                send(reply, self.memories.truth(account, user, &self.universe, fill));
+                send(reply, self.memories.truth(account, user, since_ms, &self.universe, fill));
             }
             Control::State(reply) => send(reply, self.state()),
             Control::Push(push, reply) => {

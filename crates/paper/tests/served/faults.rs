@@ -57,6 +57,15 @@ async fn f15_a_timeout_after_acceptance_leaves_the_order_alive() {
 }
 
 #[tokio::test]
+async fn a_lost_request_does_nothing_and_has_no_answer() {
+    let venue = Venue::with_book().await;
+    break_with(&venue, FaultOrder::new(Fault::LostRequest).times(1).action("order")).await;
+    let hung = tokio::time::timeout(Duration::from_millis(300), venue.raw(placing())).await;
+    assert!(hung.is_err(), "no answer comes");
+    assert_eq!(open(&venue).await, 0);
+}
+
+#[tokio::test]
 async fn f19_a_withheld_answer_comes_late_but_the_order_is_there_at_once() {
     let venue = Venue::with_book().await;
     break_with(&venue, FaultOrder::new(Fault::WithheldAck).times(1).delay_ms(2_000)).await;

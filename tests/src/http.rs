@@ -45,6 +45,16 @@ pub fn get_unix(socket: &Path, path: &str) -> Result<serde_json::Value> {
     exchange(stream, "plimsoll", "GET", path, "")
 }
 
+/// `POST path` with a JSON body at the unix socket `socket`, as JSON.
+///
+/// # Errors
+/// If there is no answer of status 200 that is JSON.
+pub fn post_unix(socket: &Path, path: &str, body: &serde_json::Value) -> Result<serde_json::Value> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(ANSWER_MAX))?;
+    exchange(stream, "plimsoll", "POST", path, &body.to_string())
+}
+
 fn call(url: &str, method: &str, path: &str, body: &str) -> Result<serde_json::Value> {
     let host = url.strip_prefix("http://").context("an http:// address")?;
     let stream = TcpStream::connect(host)?;

@@ -7,11 +7,13 @@
 pub mod anvil;
 mod daemon;
 pub mod http;
+pub mod kill;
 mod process;
 pub mod rig;
 pub mod rpc_proxy;
 mod setup;
 mod skip;
+mod slow_wire;
 mod witness;
 
 pub use anvil::{Anvil, AnvilSpec, Node};
@@ -21,4 +23,5 @@ pub use rig::{Rig, Want};
 pub use rpc_proxy::{Fate, RpcProxy};
 pub use setup::{ACCOUNT, KEY, LOADABLE, Setup};
 pub use skip::{Missing, skip};
+pub use slow_wire::{Action, SlowWire, monotonic_ns};
 pub use witness::{Client, Witness, node_packages};

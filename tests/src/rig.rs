@@ -58,7 +58,23 @@ impl Rig {
     /// If a file cannot be written or the venue does not start.
     pub fn on(dir: &Path, venue: &[&str], more: &str, set: &[&str]) -> Result<Rig> {
         let setup = Setup::new(dir, more)?;
-        let venue = PaperProc::spawn(dir, &setup.paper_args(venue))?;
+        let args = setup.paper_args(venue);
+        Rig::with(dir, setup, &args, set)
+    }
+
+    /// The same as [`Rig::new`] on a venue whose BTC market stands still.
+    ///
+    /// # Errors
+    /// If a file cannot be written or the venue does not start.
+    pub fn still(dir: &Path, set: &[&str]) -> Result<Rig> {
+        let setup = Setup::new(dir, "")?;
+        let mut args = setup.paper_args(&[]);
+        args.push("--still".to_owned());
+        Rig::with(dir, setup, &args, set)
+    }
+
+    fn with(dir: &Path, setup: Setup, venue: &[String], set: &[&str]) -> Result<Rig> {
+        let venue = PaperProc::spawn(dir, venue)?;
         setup.write_daemon(&venue.url())?;
         Ok(Rig { dir: dir.to_owned(), setup, venue, daemon: None, set: set.iter().map(|s| (*s).to_owned()).collect() })
     }

@@ -12,6 +12,7 @@ mod determinism;
 mod drills;
 mod faults;
 mod journal;
+mod kill;
 mod load_levels;
 mod load_line;
 mod load_words;

@@ -34,6 +34,9 @@ usage: cargo xtask <command>
                  N runs (500) of a daemon that is killed at every state of a transfer, with every fault of the chain;
                  prints a table. Some of them are made by every `test`
   bench [ARGS]   build for release and run the duels (ARGS: names of duels, --json, --rounds N, --list)
+  bench kill [ARGS]
+                 build for release and stop a daemon with many open orders, again and again, in fair weather and in foul; the
+                 official Python SDK beside it (ARGS: --trials N, --orders N, --round-trip-ms N, --sdk N, --json, --strict)
 ";
 
 fn main() -> ExitCode {

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,13 +23,16 @@ use crate::{ACCOUNT, Action, Client, KEY, Missing, SlowWire, Witness, http, mono
 /// Between two looks at something that changes by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// For whatever comes before and after a stop: a bound, never waited out when all is well.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// After a stop everything must be over by then, or the trial has failed (G22: 30 s).
 const OVER_MAX: Duration = Duration::from_secs(60);
 /// News of the last order that was placed has reached the daemon by then.
 const SETTLE: Duration = Duration::from_millis(300);
 /// Strangers place and the SDK cancels so many in one action; the venue takes 200.
 const BATCH: u32 = 100;
+/// Request weight of the last minute below which a daemon is let trade again: what its parents place then, and what the next stop
+/// needs, stays clear of the share of the minute's 1,200 that is not for placing.
+const WEIGHT_MAX: u64 = 600;
 /// The address of the key that the SDK's script uses.
 const SDK_ACCOUNT: &str = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a";
 /// Limits that a stop with many orders must not meet, and marks of a market that stands still.
@@ -131,11 +135,12 @@ impl KillRig {
         Ok(this)
     }
 
-    /// One stop, from all orders open to all gone, and everything ready for the next.
+    /// One stop, from all orders open to all gone, and everything ready for the next. While it is measured it holds `alone`: stops
+    /// of several daemons on one machine are measured one at a time.
     ///
     /// # Errors
     /// If an order is placed after the gate closed, or the trial does not come to its end.
-    pub fn trial(&mut self, weather: Weather) -> Result<Took> {
+    pub fn trial(&mut self, weather: Weather, alone: &Mutex<()>) -> Result<Took> {
         self.trials += 1;
         let own = |open: &BTreeMap<u64, Open>| open.values().filter(|order| order.coin == "BTC").count();
         self.wait_open("the parents' orders", |open| own(open) == self.own as usize)?;
@@ -144,11 +149,13 @@ impl KillRig {
         strangers(&venue, self.foreign)?;
         let targets = self.wait_open("everybody's orders", |open| open.len() == (self.own + self.foreign) as usize)?;
         thread::sleep(SETTLE);
+        let measuring = alone.lock().unwrap_or_else(PoisonError::into_inner);
         self.rig.fault(&weather.of_requests())?;
         self.wire.take()?;
         let asked = Asked::now();
         self.rig.daemon().proc.signal(Signal::USR1);
         let over = wait_over(&venue, ACCOUNT, asked, &targets)?;
+        drop(measuring);
         self.rig.clear_faults()?;
         let swept = |status: &Value| status["gate"]["closed"] == true && status["gate"]["sweeping"] == false;
         let status = self.rig.wait("the end of the sweep", PATIENCE, swept)?;
@@ -164,6 +171,7 @@ impl KillRig {
     /// Lets the daemon trade again, as an operator would who has looked.
     fn rearm(&mut self) -> Result<()> {
         self.move_market()?;
+        self.rig.wait("room in the request budget", PATIENCE, |s| s["connector"]["weight"][0].as_u64() <= Some(WEIGHT_MAX))?;
         let until = Instant::now() + PATIENCE;
         loop {
             let status = self.rig.status()?;
@@ -197,7 +205,13 @@ impl KillRig {
             }
             if Instant::now() >= until {
                 let status = self.rig.status().unwrap_or_default();
-                bail!("waited for {what}, but {} are open after {PATIENCE:?}; {}", open.len(), status["desk"]["guard"]);
+                bail!(
+                    "waited for {what}, but {} are open after {PATIENCE:?}; a parent: {}; sizes: {}; connector: {}",
+                    open.len(),
+                    status["desk"]["parents"][0]["progress"],
+                    status["sizes"],
+                    status["connector"]
+                );
             }
             thread::sleep(LOOK_EVERY);
         }

@@ -36,7 +36,8 @@ usage: cargo xtask <command>
   bench [ARGS]   build for release and run the duels (ARGS: names of duels, --json, --rounds N, --list)
   bench kill [ARGS]
                  build for release and stop a daemon with many open orders, again and again, in fair weather and in foul; the
-                 official Python SDK beside it (ARGS: --trials N, --orders N, --round-trip-ms N, --sdk N, --json, --strict)
+                 official Python SDK beside it (ARGS: --trials N, --orders N, --round-trip-ms N, --sdk N, --lanes N,
+                 --json, --strict)
 ";
 
 fn main() -> ExitCode {

@@ -1,16 +1,22 @@
 //! `cargo xtask bench kill`: how long a stop takes with 500 open orders, and what the official Python SDK takes for the same.
 //!
-//! `cargo xtask bench kill [--trials N] [--orders N] [--round-trip-ms N] [--sdk N] [--json] [--strict]`
+//! A daemon keeps within the venue's request budget, so it can be stopped some four times a minute. Several daemons, each with a venue
+//! of its own, take turns: their stops are measured one at a time.
+//!
+//! `cargo xtask bench kill [--trials N] [--orders N] [--round-trip-ms N] [--sdk N] [--lanes N] [--json] [--strict]`
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot set itself up should stop where it stands")]
 
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use plimsoll_tests::kill::{KillRig, Sdk, Took, Weather, sdk_trials};
 use serde_json::{Value, json};
 
-const USAGE: &str = "[--trials N] [--orders N] [--round-trip-ms N] [--sdk N] [--json] [--strict]";
+const USAGE: &str = "[--trials N] [--orders N] [--round-trip-ms N] [--sdk N] [--lanes N] [--json] [--strict]";
 const MS: u64 = 1_000_000;
 
 /// What is measured, and the sizes it is measured at.
@@ -22,12 +28,15 @@ struct Plan {
     round_trip: Duration,
     /// Runs of the SDK in bulk; one by one, which takes half a minute each, a tenth of it and at least one. None: no SDK.
     sdk: u32,
+    /// Daemons that take turns.
+    lanes: u32,
     json: bool,
     strict: bool,
 }
 
 fn plan() -> Result<Plan, String> {
-    let mut plan = Plan { trials: 200, orders: 500, round_trip: Duration::from_millis(50), sdk: 20, json: false, strict: false };
+    let mut plan =
+        Plan { trials: 200, orders: 500, round_trip: Duration::from_millis(50), sdk: 20, lanes: 4, json: false, strict: false };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut number = |from: u32, to: u32| {
@@ -42,6 +51,7 @@ fn plan() -> Result<Plan, String> {
             "--orders" => plan.orders = number(2, 1_000)?,
             "--round-trip-ms" => plan.round_trip = Duration::from_millis(number(0, 2_000)?.into()),
             "--sdk" => plan.sdk = number(0, 1_000)?,
+            "--lanes" => plan.lanes = number(1, 16)?,
             "--json" => plan.json = true,
             "--strict" => plan.strict = true,
             other => return Err(format!("unknown argument {other:?}")),
@@ -147,6 +157,22 @@ impl Section {
     }
 }
 
+/// So many stops, by whichever daemon is ready next.
+fn stops(rigs: &mut [KillRig], weather: Weather, trials: u32) -> Vec<Took> {
+    let (begun, alone, done) = (AtomicU32::new(0), Mutex::new(()), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for rig in rigs {
+            scope.spawn(|| {
+                while begun.fetch_add(1, Ordering::Relaxed) < trials {
+                    let took = rig.trial(weather, &alone).unwrap_or_else(|e| panic!("{e:#}"));
+                    done.lock().unwrap().push(took);
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap()
+}
+
 fn main() -> ExitCode {
     let plan = match plan() {
         Ok(plan) => plan,
@@ -155,9 +181,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let own = plan.orders / 2;
-    let mut rig = KillRig::start(dir.path(), own, plan.orders - own, plan.round_trip / 2, &[]).unwrap();
+    let dirs: Vec<_> = (0..plan.lanes).map(|_| tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()).collect();
+    let start = |dir: &tempfile::TempDir| KillRig::start(dir.path(), own, plan.orders - own, plan.round_trip / 2, &[]);
+    let mut rigs: Vec<KillRig> = dirs.iter().map(|dir| start(dir).unwrap_or_else(|e| panic!("{e:#}"))).collect();
     let round_trip = u64::try_from(plan.round_trip.as_millis()).unwrap_or(u64::MAX);
     if !plan.json {
         println!(
@@ -182,7 +209,7 @@ fn main() -> ExitCode {
         (Weather::Fair, "the daemon, without faults (G20, G21)", fair),
         (Weather::Foul, "the daemon, 1 answer in 5 bad and the account's stream stalled (G20, G22)", foul),
     ] {
-        let trials: Vec<Took> = (0..plan.trials).map(|_| rig.trial(weather).unwrap()).collect();
+        let trials = stops(&mut rigs, weather, plan.trials);
         show(Section::new(name.to_owned(), &trials, goals));
     }
     let single = (plan.sdk / 10).max(1);
@@ -194,7 +221,7 @@ fn main() -> ExitCode {
         if plan.sdk == 0 {
             break;
         }
-        match sdk_trials(&rig, how, weather, plan.orders, runs) {
+        match sdk_trials(&rigs[0], how, weather, plan.orders, runs) {
             Ok(trials) => show(Section::new(format!("{name}: {runs} runs"), &trials.unwrap(), Goals::default())),
             Err(missing) => eprintln!("{name}: not measured: {}", missing.0),
         }

@@ -7,7 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -32,7 +33,7 @@ const SETTLE: Duration = Duration::from_millis(300);
 const BATCH: u32 = 100;
 /// Request weight of the last minute below which a daemon is let trade again: what its parents place then, and what the next stop
 /// needs, stays clear of the share of the minute's 1,200 that is not for placing.
-const WEIGHT_MAX: u64 = 600;
+const WEIGHT_MAX: u64 = 740;
 /// The address of the key that the SDK's script uses.
 const SDK_ACCOUNT: &str = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a";
 /// Limits that a stop with many orders must not meet, and marks of a market that stands still.
@@ -107,7 +108,7 @@ pub struct KillRig {
     socket: PathBuf,
     own: u32,
     foreign: u32,
-    trials: u32,
+    _market: Breath,
 }
 
 impl KillRig {
@@ -121,8 +122,8 @@ impl KillRig {
         let rig = Rig::still(dir, &set)?;
         let wire = SlowWire::start(rig.venue.address, one_way)?;
         rig.setup.write_daemon(&wire.url())?;
-        let mut this = KillRig { rig, wire, socket: dir.join("state/plimsoll.sock"), own, foreign, trials: 0 };
-        this.move_market()?;
+        let market = Breath::start(rig.venue.url())?;
+        let mut this = KillRig { rig, wire, _market: market, socket: dir.join("state/plimsoll.sock"), own, foreign };
         this.rig.start()?;
         for no in 0..own {
             // each of a size of its own: equal orders of different parents are refused as duplicates
@@ -135,13 +136,12 @@ impl KillRig {
         Ok(this)
     }
 
-    /// One stop, from all orders open to all gone, and everything ready for the next. While it is measured it holds `alone`: stops
+    /// One stop, from all orders open to the end of the sweep. While it is measured it holds `alone`: stops
     /// of several daemons on one machine are measured one at a time.
     ///
     /// # Errors
     /// If an order is placed after the gate closed, or the trial does not come to its end.
     pub fn trial(&mut self, weather: Weather, alone: &Mutex<()>) -> Result<Took> {
-        self.trials += 1;
         let own = |open: &BTreeMap<u64, Open>| open.values().filter(|order| order.coin == "BTC").count();
         self.wait_open("the parents' orders", |open| own(open) == self.own as usize)?;
         self.rig.fault(&weather.of_streams())?;
@@ -163,14 +163,14 @@ impl KillRig {
         let actions = self.wire.take()?;
         let late = actions.iter().filter(|action| places(action) && action.at_ns > closed.max(asked.ns) + GATE_GRACE_NS).count();
         ensure!(late == 0, "{late} actions with orders were on the wire after the gate had closed");
-        let took = Took { gate: Some(closed.saturating_sub(asked.ns)), ..took(asked, &targets, &actions, &over) };
-        self.rearm()?;
-        Ok(took)
+        Ok(Took { gate: Some(closed.saturating_sub(asked.ns)), ..took(asked, &targets, &actions, &over) })
     }
 
     /// Lets the daemon trade again, as an operator would who has looked.
-    fn rearm(&mut self) -> Result<()> {
-        self.move_market()?;
+    ///
+    /// # Errors
+    /// If it is refused for long.
+    pub fn rearm(&mut self) -> Result<()> {
         self.rig.wait("room in the request budget", PATIENCE, |s| s["connector"]["weight"][0].as_u64() <= Some(WEIGHT_MAX))?;
         let until = Instant::now() + PATIENCE;
         loop {
@@ -186,14 +186,6 @@ impl KillRig {
             ensure!(Instant::now() < until, "not re-armed: {why}");
             thread::sleep(LOOK_EVERY);
         }
-    }
-
-    /// A market that never moved would have marks that nobody trusts any more.
-    fn move_market(&self) -> Result<()> {
-        let (bid, ask) = (61_980 + i64::from(self.trials % 9), 62_010 + i64::from(self.trials % 9));
-        let side = |px: i64| json!([[px.to_string(), "50"]]);
-        self.rig.steer(&json!({ "bids": side(bid), "asks": side(ask), "replace": true }))?;
-        Ok(())
     }
 
     fn wait_open(&self, what: &str, wanted: impl Fn(&BTreeMap<u64, Open>) -> bool) -> Result<BTreeMap<u64, Open>> {
@@ -215,6 +207,42 @@ impl KillRig {
             }
             thread::sleep(LOOK_EVERY);
         }
+    }
+}
+
+/// Moves the market's ask and its oracle a little, again and again: oracle and marks of a market that never moves are not trusted for
+/// long. The bid, where the parents' orders rest, stays.
+struct Breath {
+    over: Arc<AtomicBool>,
+}
+
+impl Breath {
+    /// Between two moves.
+    const EVERY: Duration = Duration::from_secs(1);
+
+    fn start(venue: String) -> Result<Breath> {
+        let over = Arc::new(AtomicBool::new(false));
+        let breathe = move |no: i64| {
+            let (ask, oracle) = ((62_010 + no % 7).to_string(), (61_995 + no % 5).to_string());
+            let push =
+                json!({ "coin": "BTC", "bids": [["61980", "50"]], "asks": [[ask, "50"]], "replace": true, "oracle": oracle });
+            http::post(&venue, "/control/market", &push)
+        };
+        breathe(0)?;
+        let ended = Arc::clone(&over);
+        thread::spawn(move || {
+            // a venue that has gone has no market
+            (1..)
+                .take_while(|no| !ended.load(Ordering::Relaxed) && breathe(*no).is_ok())
+                .for_each(|_| thread::sleep(Breath::EVERY));
+        });
+        Ok(Breath { over })
+    }
+}
+
+impl Drop for Breath {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -300,7 +328,6 @@ fn strangers(venue: &str, n: u32) -> Result<()> {
 
 /// Ahead of the daemon's, which are the present millisecond: both count in the same account.
 fn strange_nonce() -> u64 {
-    use std::sync::atomic::{AtomicU64, Ordering};
     static LAST: AtomicU64 = AtomicU64::new(0);
     LAST.fetch_max(Asked::now().ms + 30_000, Ordering::SeqCst);
     LAST.fetch_add(1, Ordering::SeqCst)

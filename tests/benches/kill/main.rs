@@ -164,7 +164,8 @@ fn stops(rigs: &mut [KillRig], weather: Weather, trials: u32) -> Vec<Took> {
         for rig in rigs {
             scope.spawn(|| {
                 while begun.fetch_add(1, Ordering::Relaxed) < trials {
-                    let took = rig.trial(weather, &alone).unwrap_or_else(|e| panic!("{e:#}"));
+                    let took = rig.trial(weather, &alone).and_then(|took| rig.rearm().map(|()| took));
+                    let took = took.unwrap_or_else(|e| panic!("{e:#}"));
                     done.lock().unwrap().push(took);
                 }
             });

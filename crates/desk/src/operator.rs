@@ -51,7 +51,9 @@ impl Desk {
         if let Some(stop) = self.books.stops.market(spec.instrument).filter(|stop| stop.level >= StopLevel::Block) {
             let expected = match stop.scope {
                 StopScope::All => format!("a daemon that trades; this one is stopped: {}", stop.cause),
-                scope => format!("a market that is not stopped; {scope} is at level {}: {}", stop.level, stop.cause),
+                scope @ (StopScope::Venue(_) | StopScope::Market(_) | StopScope::Parent(_)) => {
+                    format!("a market that is not stopped; {scope} is at level {}: {}", stop.level, stop.cause)
+                }
             };
             return Err(vec![fault("parent", "new", expected)]);
         }

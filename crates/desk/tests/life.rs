@@ -6,6 +6,7 @@ mod drills;
 mod load;
 mod reload;
 mod rig;
+mod stops;
 mod treasury;
 
 use domain::{

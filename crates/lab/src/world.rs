@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use desk::{BootError, Cancel, CollateralRead, Desk, DeskConfig, Effect, ForeignPolicy, Tenure};
 use domain::{
-    ClientKey, Command, CommandReply, Epoch, Expiry, Fact, Instrument, InstrumentId, Intent, JournalTag, Lost, ParentId,
+    Alert, ClientKey, Command, CommandReply, Epoch, Expiry, Fact, Instrument, InstrumentId, Intent, JournalTag, Lost, ParentId,
     ParentSpec, Prng, Receipt, Reject, RejectKind, Seed, SendOutcome, Span, SpecFault, Stamp, Stamped, StopLevel, StopScope,
     StreamHealth, StreamKind, TransferIntent, Usd, Venue, VenueSnapshot, WriteAhead,
 };
@@ -190,6 +190,7 @@ pub struct World {
     pub(crate) seen: BTreeMap<&'static str, u32>,
     /// What left although it should not have.
     pub(crate) passed: Vec<String>,
+    told: Vec<Alert>,
 }
 
 /// A journal in memory whose appends are always durable at once.
@@ -267,6 +268,7 @@ impl World {
             outside,
             seen: BTreeMap::new(),
             passed: Vec::new(),
+            told: Vec::new(),
             spec,
         };
         world.fund();
@@ -312,6 +314,12 @@ impl World {
     #[must_use]
     pub fn account(&self) -> AccountKey {
         self.account
+    }
+
+    /// What a person was told, oldest first.
+    #[must_use]
+    pub fn told(&self) -> &[Alert] {
+        &self.told
     }
 
     /// How often the daemon died.
@@ -833,7 +841,7 @@ impl World {
                     let asked = self.now();
                     self.post_late(Travel::Collateral(read, asked));
                 }
-                Effect::Alert(_) => {}
+                Effect::Alert(alert) => self.told.push(alert),
             }
         }
         if !cleared.is_empty() && self.bad_luck(self.spec.faults.crashes / 4) {

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use common::{instrument, market, merged};
 use domain::{
     Command, CommandReply, EndPolicy, Entry, Fact, FundingRate, InstrumentId, ParentChange, ParentId, ParentOutcome, ParentSpec,
-    Placement, Prng, Px, Qty, Ratio, Schedule, Seed, Side, Span, Stop, StopLevel, Trigger, Usd,
+    Placement, Prng, Px, Qty, Ratio, Schedule, Seed, Side, Span, Stop, StopLevel, StopScope, Topic, Trigger, Usd,
 };
 use exchange::{Asset, ExchangeSpec, SyntheticFlow, SyntheticParams};
 use margin_guard::{Limits, RawLimits};
@@ -306,6 +306,149 @@ fn with_faults_the_books_agree_with_the_venue_in_the_end() {
         "the guard refuses",
         "the venue takes post-only orders alone",
     ];
+    let missed: Vec<_> = must.iter().filter(|what| !met.contains_key(*what)).collect();
+    assert!(missed.is_empty(), "the worlds were too kind, never met: {missed:?}");
+}
+
+/// Pulls a stop in the middle of a storm, lets the storm go on for a while, and returns every complaint about what came of it.
+fn stop_in_a_storm(seed: u64) -> (World, String) {
+    let mut chance = Seed(seed).fork("test.stops");
+    let offset = i64::try_from(chance.below(401)).unwrap_or(0) - 200;
+    // strangers rest and trade on; they would open again what was closed
+    let faults = Faults { strangers: 0, orphans: 0, ..Faults::draw(Seed(seed)) };
+    let mut world = world(seed, faults, offset);
+    let mut complaints = String::new();
+    let mut say = |words: String| writeln!(complaints, "seed {seed}: {words}").unwrap_or_else(|e| panic!("{e}"));
+    let pulled_at = 15 + chance.below(30);
+    let mut wanted = 6;
+    let run = |world: &mut World, second: u64| world.run(Span::secs(second), |_| false).map_err(|e| e.to_string());
+    for second in 1..=pulled_at {
+        if let Err(e) = run(&mut world, second) {
+            say(e);
+            return (world, complaints);
+        }
+        if wanted > 0 && chance.chance(1, 3) && world.submit(parent(&mut chance, true)).is_ok() {
+            wanted -= 1;
+        }
+    }
+    let level = pick(&mut chance, &[StopLevel::Cancel, StopLevel::Flatten, StopLevel::Flatten, StopLevel::Sever]);
+    let scope = match (level, chance.below(4)) {
+        (StopLevel::Sever, _) | (_, 0) => StopScope::All,
+        (_, 1) => StopScope::Venue(domain::Venue::Hyperliquid),
+        (_, 2) => StopScope::Market(instrument("BTC")),
+        _ => StopScope::Parent(ParentId(1)),
+    };
+    let stop = Stop { scope, ..Stop::all(level, Trigger::Operator, "enough") };
+    // F100: lower before, again, and lower after; the daemon may be dead at any of these
+    let lower = Stop { level: StopLevel::Block, ..stop.clone() };
+    if chance.chance(1, 2) {
+        world.command(Command::Kill(lower.clone()));
+    }
+    world.command(Command::Kill(stop.clone()));
+    for second in pulled_at + 1..=pulled_at + 40 {
+        if let Err(e) = run(&mut world, second) {
+            say(e);
+            return (world, complaints);
+        }
+        if chance.chance(1, 15) {
+            world.command(Command::Kill(if chance.chance(1, 2) { stop.clone() } else { lower.clone() }));
+        }
+    }
+    world.calm();
+    if world.desk().is_some_and(|d| d.books().stops.of(scope).is_none_or(|s| s.level < level)) {
+        // it was dead each time
+        world.command(Command::Kill(stop));
+    }
+    // what the storm froze stays frozen; at most five rounds, the wait before them and the time that unknown orders take
+    let calm_from = pulled_at + 40;
+    let over = |world: &World| {
+        let settled = world.now().mono > (calm_from + 45) * 1_000_000_000;
+        settled && world.desk().is_some_and(|d| d.unflattened().is_empty() && d.is_quiet())
+    };
+    if let Err(e) = world.run(Span::secs(calm_from + 600), over) {
+        say(e.to_string());
+    }
+    let Some(desk) = world.desk() else {
+        say("dead in the calm".to_owned());
+        return (world, complaints);
+    };
+    let kept = desk.books().stops.of(scope).map(|s| s.level);
+    if kept != Some(level) {
+        say(format!("I20: {scope} was stopped at {level} and is at {kept:?}"));
+    }
+    let of_scope = |asset: Asset, key: Option<u128>| match scope {
+        StopScope::Parent(id) => key.is_some_and(|bits| domain::ClientKey::from_bits(bits).parent() == id),
+        StopScope::All | StopScope::Venue(_) | StopScope::Market(_) => {
+            world.instrument(asset).is_some_and(|rules| scope.covers(rules.id))
+        }
+    };
+    let open = world.exchange().open_orders(world.account());
+    let open = open.iter().filter(|o| of_scope(o.asset, o.cloid)).count();
+    if open > 0 {
+        say(format!("I22: {open} orders of {scope} are open at {level}"));
+    }
+    if level == StopLevel::Flatten && !matches!(scope, StopScope::Parent(_)) {
+        let said = world.told().iter().any(|alert| alert.topic == Topic::Flatten && alert.cause.contains("left"));
+        for name in ["BTC", "ETH"].map(instrument) {
+            let lots = desk.books().position(name);
+            let frozen = desk.books().frozen.contains_key(&name);
+            if scope.covers(name) && lots.0 != 0 && !frozen && !said {
+                say(format!("{name} is not flat ({} lots) and nobody was told: {:?}", lots.0, desk.unflattened()));
+            }
+        }
+        if !desk.unflattened().is_empty() {
+            say(format!("flatten did not come to its end: {:?} {:?}", desk.unflattened(), world.told().last()));
+        }
+    }
+    for flip in flips(&world) {
+        say(flip);
+    }
+    for fault in world.verdict().faults.into_iter().filter(|fault| !fault.contains("frozen")) {
+        say(fault);
+    }
+    (world, complaints)
+}
+
+/// Fills of reduce-only orders that made a position larger or turned it (I07).
+fn flips(world: &World) -> Vec<String> {
+    let reducing: std::collections::BTreeSet<u128> = world
+        .log()
+        .iter()
+        .filter_map(|stamped| if let Entry::Intent { intent, .. } = &stamped.entry { Some(intent) } else { None })
+        .filter(|intent| intent.child.reduce_only)
+        .map(|intent| intent.key.bits())
+        .collect();
+    let mut positions: BTreeMap<Asset, i64> = BTreeMap::new();
+    let mut found = Vec::new();
+    for fill in world.exchange().fills(world.account(), 0) {
+        let position = positions.entry(fill.asset).or_default();
+        let after = *position + fill.side.sign() * fill.qty.0;
+        let reduces = after.abs() < position.abs() && (after == 0 || after.signum() == position.signum());
+        if fill.cloid.is_some_and(|cloid| reducing.contains(&cloid)) && !reduces {
+            found.push(format!("I07: a reduce-only fill took a position from {position} to {after} lots"));
+        }
+        *position = after;
+    }
+    found
+}
+
+#[test]
+fn a_stop_of_every_level_and_scope_is_kept_in_a_storm() {
+    let (mut complaints, mut met) = (String::new(), BTreeMap::new());
+    for seed in seeds().take(12) {
+        let (world, more) = stop_in_a_storm(seed);
+        complaints.push_str(&more);
+        for (what, times) in world.met() {
+            *met.entry(what).or_insert(0) += times;
+        }
+        for alert in world.told().iter().filter(|alert| alert.topic == Topic::Flatten) {
+            let how = if alert.cause.contains("no position is left") { "flattened" } else { "flatten meets trouble" };
+            *met.entry(how).or_insert(0) += 1;
+        }
+    }
+    println!("{met:#?}");
+    assert!(complaints.is_empty(), "{complaints}");
+    let must = ["stopped at block", "stopped at cancel", "stopped at flatten", "stopped at sever", "severed", "flattened"];
     let missed: Vec<_> = must.iter().filter(|what| !met.contains_key(*what)).collect();
     assert!(missed.is_empty(), "the worlds were too kind, never met: {missed:?}");
 }

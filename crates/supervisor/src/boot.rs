@@ -400,7 +400,7 @@ fn boot_desk(
         foreign: config.foreign,
         unknown_max: config.unknown_max,
         operators: Vec::new(),
-        flatten: desk::FlattenTerms::default(),
+        flatten: config.kill.flatten,
         treasury,
     };
     let tenure = Tenure {

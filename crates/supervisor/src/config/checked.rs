@@ -309,6 +309,11 @@ impl Checked {
             "expires_after_ms": self.expires_after_ms,
             "unknown_max": self.unknown_max,
             "on_stop": self.kill.on_stop,
+            "flatten": [
+                json!(self.kill.flatten.horizon),
+                json!(self.kill.flatten.slippage_max),
+                json!(self.kill.flatten.rounds),
+            ],
             "endpoint": endpoint,
             "network": format!("{:?}", self.network),
             "order_route": format!("{:?}", self.order_route),
@@ -376,6 +381,11 @@ impl Checked {
             self.expires_after_ms, self.reconcile_every, self.foreign
         ));
         line(self.kill.describe().to_owned());
+        let flatten = self.kill.flatten;
+        line(format!(
+            "Flatten: at most {} rounds of {} each, within {} of the mid at the beginning of each.",
+            flatten.rounds, flatten.horizon, flatten.slippage_max
+        ));
         line(if self.watchdog.on {
             format!(
                 "Watchdog: a heartbeat in {} older than {:?} means that this daemon hangs; it holds itself to that, too.",

@@ -41,11 +41,15 @@ const PLAN_PATIENCE: u32 = 240;
 /// # Errors
 /// What kept it from starting, with the exit code that says so.
 pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    config.origin.is_ours().map_err(|e| Failure::new(exit::CONFIG, &e))?;
     let state_dir = &config.state_dir;
     fs::create_dir_all(state_dir).map_err(|e| Failure::other(format!("{}: {e}", state_dir.display())))?;
     let on_screen = args.exit_when_done || std::io::IsTerminal::is_terminal(&std::io::stderr());
     start_logs(&config, on_screen)?;
+    if let Some(owner) = config.origin.foreign_owner() {
+        warn!(
+            "the configuration file belongs to user {owner}, who is neither the daemon's own nor root and decides what is traded"
+        );
+    }
     let gate = Arc::new(Gate::default());
     let wire = Arc::new(Tripwire::new(Arc::clone(&gate)));
     wire.heed_panics();

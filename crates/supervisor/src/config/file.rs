@@ -29,18 +29,11 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Whether the daemon may trade by it: it must be its own user's, or root's. Commands beside it may be run by anybody who can
-    /// read the file.
-    ///
-    /// # Errors
-    /// Whose it is instead.
-    pub fn is_ours(&self) -> Result<(), ConfigError> {
+    /// Whose it is, if that is neither the user of this process nor root. A container's read-only mount is often so.
+    #[must_use]
+    pub fn foreign_owner(&self) -> Option<u32> {
         let us = rustix::process::geteuid().as_raw();
-        if self.owner == us || self.owner == ROOT {
-            return Ok(());
-        }
-        let why = format!("it belongs to user {}, neither to the daemon's own ({us}) nor to root", self.owner);
-        Err(ConfigError::Untrusted { path: self.path.clone(), why })
+        (self.owner != us && self.owner != ROOT).then_some(self.owner)
     }
 }
 

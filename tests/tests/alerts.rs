@@ -139,7 +139,12 @@ fn a_stop_reaches_people_over_failures_and_sigkill_and_ends_when_acknowledged_f1
     let reduced = |s: &Value| s["desk"]["stop"] == "reduce_only" && s["alerting"]["light"] == "red";
     let status = rig.wait("a stop by silence, and a red light", SOON, reduced).unwrap();
     assert!(status["desk"]["stop_cause"].as_str().is_some_and(|c| c.contains("reaches nobody")), "{}", status["desk"]);
-    assert!(rig.ok(&["export"]).unwrap().contains(r#""trigger":"alerts""#));
+    // the status is a flush ahead of the journal
+    let until = Instant::now() + SOON;
+    while !rig.ok(&["export"]).unwrap().contains(r#""trigger":"alerts""#) {
+        assert!(Instant::now() < until, "the journal does not say what stopped it");
+        thread::sleep(Duration::from_millis(50));
+    }
     let head = rig.ok(&["status"]).unwrap();
     assert!(head.contains("alerting RED"), "{head}");
     // the messages are under way, or between two tries, when the process dies

@@ -270,6 +270,23 @@ impl Rig {
         out.trim().trim_start_matches('P').parse().with_context(|| format!("a parent's number, not {out:?}"))
     }
 
+    /// Re-arms as an operator does: again and again until the venue has been read since the stop and what was open is over.
+    ///
+    /// # Errors
+    /// If it is refused for anything else, or still after `within`.
+    pub fn rearm(&self, reason: &str, within: Duration) -> Result<String> {
+        let until = Instant::now() + within;
+        loop {
+            let (code, out, err) = self.run(&["rearm", "--reason", reason])?;
+            if code == Some(0) {
+                return Ok(out);
+            }
+            let passing = ["reconcile = ", "orders = ", "loss = not known"].iter().any(|word| err.contains(word));
+            ensure!(passing && Instant::now() < until, "not re-armed: {err}");
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
     /// Orders faults of the venue.
     ///
     /// # Errors

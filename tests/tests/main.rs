@@ -19,6 +19,7 @@ mod load_words;
 mod operator;
 mod process;
 mod proxy;
+mod rearm;
 mod routes;
 mod stop;
 mod strangers;

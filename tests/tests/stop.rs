@@ -64,7 +64,7 @@ fn restart_and_rearm(rig: &mut Rig, parents: &[u32], cause: &str) {
     let (code, _, silent) = rig.run(&["rearm"]).unwrap();
     assert!(code == Some(2) && silent.contains("--reason"), "{silent}");
     assert!(latched(&rig.status().unwrap()));
-    rig.ok(&["rearm", "--reason", "the test has looked"]).unwrap();
+    rig.rearm("the test has looked", SOON).unwrap();
     rig.wait_ended(parents, SOON).unwrap();
     rig.settle(&wants(parents)).unwrap();
 }

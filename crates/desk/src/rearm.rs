@@ -2,12 +2,18 @@
 //! cause, and the approvals that the level asks for. It ends stops and does nothing else: no budget, count or window begins anew.
 
 use domain::{
-    Act, Approval, CommandReply, Entry, InstrumentId, MarginLevel, SpecFault, Stamp, Stop, StopLevel, StopScope, Trigger, Venue,
+    Act, Approval, CommandReply, Entry, InstrumentId, MarginLevel, Span, SpecFault, Stamp, Stop, StopLevel, StopScope, Trigger,
+    Venue,
 };
 
 use crate::approvals::{Verdict, check_reason};
 use crate::operator::fault;
-use crate::{Desk, Effect};
+use crate::{Desk, Effect, VenueState};
+
+/// Between two readings of a venue that only refused re-arms ask for: whoever repeats himself must not eat the budget for reads.
+const READ_AGAIN: Span = Span::secs(2);
+/// Profit and loss that were worked out no longer ago than this say whether a loss stands.
+const JUDGED_AGE: Span = Span::secs(5);
 
 impl Desk {
     /// The venues are to be read at `at`: what holds after a stop is the first thing that anybody wants to know.
@@ -79,11 +85,11 @@ impl Desk {
                 let expected = "a reading of the venue begun after the stop, in which nothing differs from the books; \
                                 it is being read again: try again in a few seconds";
                 faults.push(fault("reconcile", state.venue, expected));
-                state.pull_due = Some(now);
+                read_again(state, now);
             } else if grave && state.open > 0 {
                 let expected = format!("none open at {} in its last reading; it is being read again", state.venue);
                 faults.push(fault("orders", state.open, expected));
-                state.pull_due = Some(now);
+                read_again(state, now);
             }
         }
         if self.books.reconciled != Some(self.books.epoch) && faults.is_empty() {
@@ -94,6 +100,9 @@ impl Desk {
                 let expected = format!("a market that is not frozen: plimsoll unfreeze {instrument} --reason …; {why}");
                 faults.push(fault("frozen", instrument, expected));
             }
+        }
+        for scope in self.unflattened().into_iter().filter(|scope| stops.iter().any(|s| s.scope == *scope)) {
+            faults.push(fault("flatten", scope, "a flatten that has come to its end: positions are still being closed"));
         }
         let within = |o: &&crate::Order| self.touches(stops, o.intent.child.instrument);
         let unknown = self.books.live().filter(within).filter(|o| o.state.is_unknown()).count();
@@ -119,8 +128,19 @@ impl Desk {
                 faults.push(fault("margin", format!("{level} at {venue}"), expected));
             }
         }
+        let max_ms = self.guard.limits().clock_offset_max_ms();
+        let by_clock = stops.iter().any(|s| s.trigger == Trigger::Clock);
+        for state in self.venues.iter().filter(|state| self.touches_venue(stops, state.venue)) {
+            let good = state.offset_ms.map_or(!by_clock, |ms| ms.unsigned_abs() <= max_ms);
+            if !good {
+                let value = state.offset_ms.map_or_else(|| "not measured yet".to_owned(), |ms| format!("{ms} ms"));
+                faults.push(fault("clock", value, format!("within {max_ms} ms of the clock of {}", state.venue)));
+            }
+        }
         if let Some(standing) = self.watch.standing() {
             faults.push(fault("loss", &standing.cause, format!("a loss within its budget: {}", standing.ends)));
+        } else if self.watch.judged().is_none_or(|at| now.since(at) > JUDGED_AGE) {
+            faults.push(fault("loss", "not known", format!("profit and loss worked out within the last {JUDGED_AGE}")));
         }
         for stop in stops.iter().filter(|s| s.trigger == Trigger::Loss) {
             let Some(at) = self.books.stopped_at.get(&stop.scope) else { continue };
@@ -129,7 +149,7 @@ impl Desk {
             let Some(within) = named.map(|l| l.within).or_else(|| limits.iter().map(|l| l.within).max()) else { continue };
             let passed = now.since(*at);
             if passed < within && self.watch.standing().is_none() {
-                let left = domain::Span(within.0 - passed.0);
+                let left = Span(within.0 - passed.0);
                 let expected = format!("a stop older than the {within} within which it was lost; {left} are left");
                 faults.push(fault("loss", &stop.cause, expected));
             }
@@ -153,5 +173,13 @@ impl Desk {
             StopScope::Market(instrument) => instrument.venue() == venue,
             StopScope::Parent(id) => self.live.get(id).is_none_or(|live| live.spec.instrument.venue() == venue),
         })
+    }
+}
+
+fn read_again(state: &mut VenueState, now: Stamp) {
+    let earliest = state.last_pull.map_or(now, |last| last + READ_AGAIN);
+    let at = if earliest.mono > now.mono { earliest } else { now };
+    if state.pull_due.is_none_or(|due| due.mono > at.mono) {
+        state.pull_due = Some(at);
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Watch {
     /// When alarms were told last.
     alarmed: Option<Stamp>,
     standing: Option<Standing>,
+    /// When profit was judged last.
+    judged: Option<Stamp>,
 }
 
 /// Why the account would be stopped at this moment if it were not.
@@ -78,6 +80,11 @@ impl Watch {
     /// What the last look would have stopped the account for.
     pub fn standing(&self) -> Option<&Standing> {
         self.standing.as_ref()
+    }
+
+    /// When that was judged on profit that was known.
+    pub fn judged(&self) -> Option<Stamp> {
+        self.judged
     }
 
     /// What the journal remembers.
@@ -134,6 +141,7 @@ impl Desk {
             self.change_level(now, change, out);
         }
         self.watch.standing = Standing::of(&found);
+        self.watch.judged = found.drawdown_scale.map(|_| now).or(self.watch.judged);
         if let Some(stop) = found.stop() {
             // while something is held, what shrinks it must pass: blocked, a falling market could only be watched (F87). Once flat
             // a loss can come from trading alone, and then everything stops (C52)

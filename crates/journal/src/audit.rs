@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use domain::{
-    ClientKey, Entry, Epoch, Expiry, Fill, Intent, JournalTag, OrderOutcome, ParentChange, ParentId, ParentOutcome, Qty, Stamp,
-    Stamped, Stop, StopLevel, Stops, TradeId, VenueOrderId, config_number,
+    Act, ClientKey, Entry, Epoch, Expiry, Fill, Intent, JournalTag, OrderOutcome, ParentChange, ParentId, ParentOutcome, Qty,
+    Stamp, Stamped, Stop, StopLevel, Stops, TradeId, VenueOrderId, config_number,
 };
 
 use crate::journal::{fail, root};
@@ -176,6 +176,8 @@ struct Auditor {
     last: Stamp,
     reconciled: Option<Epoch>,
     stops: Stops,
+    /// Who has approved of a re-arm since the last stop or re-arm.
+    approved: BTreeSet<String>,
     limits: Option<u64>,
     config: u64,
     nonce: (u64, Stamp),
@@ -207,6 +209,7 @@ impl Auditor {
             last: Stamp::default(),
             reconciled: None,
             stops: Stops::default(),
+            approved: BTreeSet::new(),
             limits: None,
             config: 0,
             nonce: (0, Stamp::default()),
@@ -308,11 +311,23 @@ impl Auditor {
                     self.find("I20", format!("the stop level of {scope} fell from {before} to {level} without a rearm"));
                 }
                 self.stops.raise(&stop);
+                self.approved.clear();
             }
-            Entry::Rearm { reason, scope, .. } => {
+            Entry::Approved(approved) => {
+                if let Act::Rearm { .. } = approved.act {
+                    self.approved.insert(approved.approval.by.name);
+                }
+            }
+            Entry::Rearm { reason, scope, by } => {
                 if reason.trim().is_empty() {
                     self.find("I23", "a rearm without a reason".to_owned());
                 }
+                for name in by {
+                    if !self.approved.remove(&name) {
+                        self.find("I23", format!("re-armed in the name of {name}, who did not approve of it"));
+                    }
+                }
+                self.approved.clear();
                 self.stops.clear(scope);
             }
             Entry::Reconciled { epoch, .. } => {
@@ -325,7 +340,6 @@ impl Auditor {
             | Entry::Instrument(_)
             | Entry::Refused { .. }
             | Entry::Funding(_)
-            | Entry::Approved(_)
             | Entry::Frozen { .. }
             | Entry::Unfrozen { .. }
             | Entry::Measured(_)

@@ -314,6 +314,12 @@ impl Limits {
         &self.repeat
     }
 
+    /// How far a venue's clock may be from ours, milliseconds (F76).
+    #[must_use]
+    pub const fn clock_offset_max_ms(&self) -> u64 {
+        self.clock_offset_ms
+    }
+
     /// When a venue keeps refusing.
     #[must_use]
     pub const fn rejects(&self) -> &Rejects {

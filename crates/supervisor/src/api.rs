@@ -12,13 +12,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use domain::{
-    Command, CommandReply, DrillPath, InstrumentId, ParentChange, ParentId, Side, SpecFault, Stamp, Stop, StopLevel, StopScope,
-    TransferId, Trigger,
+    Act, Approval, BadScope, Command, CommandReply, DrillPath, InstrumentId, ParentChange, ParentId, Side, SpecFault, Stamp,
+    Stop, StopLevel, StopScope, TransferId, Trigger,
 };
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::approval::{Signed, ToSign};
 use crate::config::{RawParent, plan_to_spec};
 use crate::daemon::{Request, Signer};
 use crate::gate::Gate;
@@ -75,6 +76,23 @@ pub struct ApplyBody {
     pub file: String,
     /// In whose words.
     pub reason: String,
+    /// An operator's approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
+}
+
+/// Let what was stopped trade again.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RearmBody {
+    /// In whose words.
+    pub reason: String,
+    /// What; absent: all that is stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<StopScope>,
+    /// An operator's approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
 }
 
 /// Write a transfer off.
@@ -144,6 +162,7 @@ pub async fn serve(listener: UnixListener, requests: Requests, gate: Arc<Gate>, 
         .route("/config", get(configuration))
         .route("/apply", post(apply))
         .route("/kill", post(kill))
+        .route("/challenge", get(challenge))
         .route("/rearm", post(rearm))
         .route("/unfreeze", post(unfreeze))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_MAX))
@@ -340,8 +359,74 @@ async fn kill(State(requests): State<Requests>, Extension(gate): Extension<Arc<G
     carry(&requests, Command::Kill(stop)).await
 }
 
-async fn rearm(State(requests): State<Requests>, Json(body): Json<ReasonBody>) -> Response {
-    carry(&requests, Command::rearm(body.reason)).await
+/// Which act is to be approved.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActAsked {
+    act: String,
+    #[serde(default)]
+    scope: Option<String>,
+    #[serde(default)]
+    file: Option<String>,
+}
+
+impl ActAsked {
+    fn act(self) -> Result<Act, SpecFault> {
+        let fault = |field: &str, value: &str, expected: String| SpecFault { field: field.into(), value: value.into(), expected };
+        match (self.act.as_str(), self.scope, self.file) {
+            ("rearm", None, None) => Ok(Act::Rearm { scope: None }),
+            ("rearm", Some(scope), None) => scope
+                .parse()
+                .map(|scope| Act::Rearm { scope: Some(scope) })
+                .map_err(|e: BadScope| fault("scope", &scope, e.to_string())),
+            ("apply", None, Some(file)) => Ok(Act::Apply { file }),
+            (act, ..) => Err(fault("act", act, "rearm, with or without a scope, or apply with the hash of a file".into())),
+        }
+    }
+}
+
+async fn challenge(State(requests): State<Requests>, Query(asked): Query<ActAsked>) -> Response {
+    let act = match asked.act() {
+        Ok(act) => act,
+        Err(fault) => return refused(vec![fault]),
+    };
+    match what_to_sign(&requests, act).await {
+        Some(Ok(asked)) => Json(asked).into_response(),
+        Some(Err(faults)) => refused(faults),
+        None => leaving(),
+    }
+}
+
+/// What an operator signs to approve of `act` now; `None` if the loop has ended.
+async fn what_to_sign(requests: &Requests, act: Act) -> Option<Result<Box<ToSign>, Vec<SpecFault>>> {
+    let (to, from) = oneshot::channel();
+    requests.send(Request::Challenge(act, to)).await.ok()?;
+    from.await.ok()
+}
+
+/// The approval that `signed` is, for the command that needs one; `None` if the loop has ended.
+///
+/// # Errors
+/// If it is none.
+pub async fn approval(
+    requests: &Requests,
+    act: Act,
+    reason: &str,
+    signed: Option<&Signed>,
+) -> Option<Result<Option<Approval>, Vec<SpecFault>>> {
+    let Some(signed) = signed else { return Some(Ok(None)) };
+    let asked = what_to_sign(requests, act).await?;
+    Some(asked.and_then(|asked| asked.verify(reason, signed)).map(Some))
+}
+
+async fn rearm(State(requests): State<Requests>, Json(body): Json<RearmBody>) -> Response {
+    let RearmBody { reason, scope, signed } = body;
+    match approval(&requests, Act::Rearm { scope }, &reason, signed.as_ref()).await {
+        // the loop adds what stands in the way outside the desk
+        Some(Ok(approval)) => carry(&requests, Command::Rearm { reason, scope, approval, standing: Vec::new() }).await,
+        Some(Err(faults)) => refused(faults),
+        None => leaving(),
+    }
 }
 
 async fn configuration(State(requests): State<Requests>) -> Response {
@@ -352,7 +437,12 @@ async fn configuration(State(requests): State<Requests>) -> Response {
 }
 
 async fn apply(State(requests): State<Requests>, Json(body): Json<ApplyBody>) -> Response {
-    carry(&requests, Command::Apply { file: body.file, reason: body.reason, approval: None }).await
+    let ApplyBody { file, reason, signed } = body;
+    match approval(&requests, Act::Apply { file: file.clone() }, &reason, signed.as_ref()).await {
+        Some(Ok(approval)) => carry(&requests, Command::Apply { file, reason, approval }).await,
+        Some(Err(faults)) => refused(faults),
+        None => leaving(),
+    }
 }
 
 async fn unfreeze(State(requests): State<Requests>, Json(body): Json<ReasonBody>) -> Response {

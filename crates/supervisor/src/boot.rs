@@ -58,6 +58,14 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     let senders = telling::senders(&config)?;
     let hangup = reload::listen()?;
     let target = venue::target(&config, set, file.as_ref()).await?;
+    if let Some(operator) = config.operators.iter().find(|o| o.address.0 == target.key.address().0) {
+        // else the daemon could approve by itself
+        let why = format!(
+            "operators: {} is the address of the key that this daemon signs orders with; expected a key that it does not have",
+            operator.name
+        );
+        return Err(Failure { code: exit::CONFIG, why });
+    }
     let journal_dir = state_dir.join("journal");
     if let Some(instance) = &target.fresh_venue
         && let Some(to) =
@@ -119,6 +127,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         journal: opened.journal,
         journal_dir: journal_dir.clone(),
         config_file: config.origin.path.clone(),
+        account_name: format!("{} {} {}", identity.venue, identity.network, identity.account),
         connector: started.connector,
         carrier,
         market: started.market,
@@ -403,7 +412,7 @@ fn boot_desk(
         reconcile_every: config.reconcile_every,
         foreign: config.foreign,
         unknown_max: config.unknown_max,
-        operators: Vec::new(),
+        operators: config.operators.clone(),
         flatten: config.kill.flatten,
         treasury,
     };

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use domain::{StopLevel, StopScope};
 
+use crate::approval::ApprovalArgs;
+
 /// Unattended execution for leveraged perpetual futures.
 ///
 /// Without a sub-command: run the demo plan of the default configuration against the embedded paper venue, show it, report its
@@ -49,6 +51,9 @@ pub enum Task {
         /// Hash of the file that is meant, as status and alerts show it. Absent: the one whose changes are held now.
         #[arg(long)]
         file: Option<String>,
+        /// Where [[operators]] are configured.
+        #[command(flatten)]
+        approval: ApprovalArgs,
     },
     /// Submit a parent order to the running daemon.
     Submit(Box<SubmitArgs>),
@@ -129,11 +134,17 @@ pub enum Task {
     Kill(KillArgs),
     /// Watch the daemon from a process of its own: when its heartbeat stops, cancel everything at the venue and keep at it.
     Watchdog,
-    /// Allow trading again after a kill.
+    /// Let what was stopped trade again.
     Rearm {
         /// Why it is safe, for the journal.
         #[arg(long)]
         reason: String,
+        /// What; absent: all that is stopped.
+        #[arg(long)]
+        scope: Option<StopScope>,
+        /// Where [[operators]] are configured.
+        #[command(flatten)]
+        approval: ApprovalArgs,
     },
     /// Let a frozen market trade again, from the position that the venue reports.
     Unfreeze {

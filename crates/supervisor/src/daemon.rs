@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use desk::{Cancel, ConfigView, Desk, DrillView, Effect, Severity};
 use domain::{
-    Command, CommandReply, DrillPath, Entry, Fact, InstrumentId, Reject, RejectKind, SendOutcome, Side, SpecFault, Stamped, Stop,
-    StopLevel, StopScope, TransferId, Trigger, Venue,
+    Act, Command, CommandReply, DrillPath, Entry, Fact, InstrumentId, Reject, RejectKind, SendOutcome, Side, SpecFault, Stamped,
+    Stop, StopLevel, StopScope, TransferId, Trigger, Venue,
 };
 use journal::Journal;
 use margin_guard::{Cleared, ClearedTransfer, release_all};
@@ -28,6 +28,7 @@ use venue_connector::hyperliquid::Connector;
 use venue_connector::{CancelRequest, MarketFeed, OrderPort};
 use wire::hyperliquid::sign::Key;
 
+use crate::approval::ToSign;
 use crate::carrier::Carrier;
 use crate::config::OnStop;
 use crate::gate::Gate;
@@ -37,7 +38,7 @@ use crate::show::treasury::TreasuryPage;
 use crate::triggers::{self, Leave, Tripwire};
 use crate::views::{self, Sized, View};
 use crate::wall::Wall;
-use crate::{deadman, notify, reload, sweeper, telling, words};
+use crate::{deadman, notify, reload, standing, sweeper, telling, words};
 
 /// Groups waiting for the journal. At one flush of a few milliseconds each this is seconds of work; beyond it the desk waits.
 const GROUPS_MAX: usize = 1_024;
@@ -77,6 +78,8 @@ pub enum Request {
     Drills(oneshot::Sender<DrillView>),
     /// The configuration in force.
     Config(oneshot::Sender<Box<ConfigView>>),
+    /// What an operator signs to approve of an act.
+    Challenge(Act, oneshot::Sender<Result<Box<ToSign>, Vec<SpecFault>>>),
     /// Try a way out now, with the operator's own signer if he lends it; answered when its first hop is durable.
     Drill(DrillPath, Option<Box<Signer>>, oneshot::Sender<CommandReply>),
 }
@@ -102,6 +105,8 @@ pub struct Parts {
     pub journal_dir: PathBuf,
     /// The configuration file.
     pub config_file: PathBuf,
+    /// Venue, network and account, as operators sign for them.
+    pub account_name: String,
     /// The venue.
     pub connector: Connector,
     /// Hands for money.
@@ -552,6 +557,7 @@ impl Loop {
             Request::Command(mut command, reply) => {
                 if let Command::Rearm { standing, .. } = &mut command {
                     standing.extend(reload::standing(&self.parts.config_file));
+                    standing.extend(standing::causes(&self.parts.journal_dir, &self.parts.wire));
                 }
                 self.next_asker += 1;
                 self.askers.insert(self.next_asker, reply);
@@ -572,6 +578,15 @@ impl Loop {
             Request::Config(reply) => {
                 if reply.send(Box::new(self.parts.desk.configuration())).is_err() {
                     tracing::debug!("an operator left before the configuration was ready");
+                }
+                None
+            }
+            Request::Challenge(act, reply) => {
+                let now = self.parts.wall.stamp();
+                let asked = self.parts.desk.challenge(now, &act);
+                let asked = asked.map(|challenge| Box::new(ToSign::new(challenge, self.parts.account_name.clone(), now.wall_ms)));
+                if reply.send(asked).is_err() {
+                    tracing::debug!("an operator left before the challenge was ready");
                 }
                 None
             }

@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 mod api;
+mod approval;
 mod boot;
 mod carrier;
 mod cli;
@@ -28,6 +29,7 @@ mod published;
 mod reload;
 mod sentinel;
 mod show;
+mod standing;
 mod sweeper;
 mod tasks;
 mod telling;

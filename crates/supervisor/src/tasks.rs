@@ -8,17 +8,19 @@ use std::time::Duration;
 
 use alerts::AlertId;
 use domain::{
-    CommandReply, Entry, Instrument, ParentChange, ParentSpec, Span, Stamp, Stamped, StopLevel, TransferId, plain_decimal,
+    Act, CommandReply, Entry, Instrument, ParentChange, ParentSpec, Span, Stamp, Stamped, StopLevel, StopScope, TransferId,
+    plain_decimal,
 };
 use hyper::Method;
 
-use crate::api::{AckBody, ApplyBody, KillBody, ReasonBody, WriteOffBody};
+use crate::api::{AckBody, ApplyBody, KillBody, RearmBody, ReasonBody, WriteOffBody};
+use crate::approval::{ApprovalArgs, Approving, ToSign};
 use crate::cli::{AlertsAction, Conformance, KillArgs, SubmitArgs, TapeAction, Task, TreasuryAction};
 use crate::client::{ClientError, call};
 use crate::config::{Checked, RawParent, TreasuryPart};
 use crate::live::{Frame, Live};
 use crate::wall::Wall;
-use crate::{Failure, boot, drill, exit, published, reload, show, telling, views};
+use crate::{Failure, approval, boot, drill, exit, published, reload, show, telling, views};
 
 /// How often `watch` looks.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
@@ -33,7 +35,7 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
     match task {
         Task::Check { json, diff: true } => check_diff(config, &journal_dir, json).await?,
         Task::Check { json, diff: false } => check(config, json)?,
-        Task::Apply { reason, file } => apply(socket, reason, file).await?,
+        Task::Apply { reason, file, approval } => apply(socket, reason, file, &approval).await?,
         Task::Submit(args) => {
             let reply = post(socket, "/parents", &raw_parent(&args)).await?;
             if let CommandReply::Accepted(id) = reply {
@@ -88,10 +90,7 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
             let doing = if level >= StopLevel::Cancel { "; what is open there is being cancelled" } else { "" };
             say!("{scope}: {level}{doing}; this holds over restarts until plimsoll rearm");
         }
-        Task::Rearm { reason } => {
-            post(socket, "/rearm", &ReasonBody { reason, instrument: None }).await?;
-            say!("trading");
-        }
+        Task::Rearm { reason, scope, approval } => rearm(socket, reason, scope, &approval).await?,
         Task::Unfreeze { instrument, reason } => {
             let instrument = instrument.parse().map_err(|e| Failure::new(1, &e))?;
             post(socket, "/unfreeze", &ReasonBody { reason, instrument: Some(instrument) }).await?;
@@ -138,14 +137,19 @@ fn in_force(answer: &[u8]) -> Result<desk::ConfigView, Failure> {
 }
 
 /// Applies what is held, and says what that is.
-async fn apply(socket: &Path, reason: String, file: Option<String>) -> Result<(), Failure> {
+async fn apply(socket: &Path, reason: String, file: Option<String>, args: &ApprovalArgs) -> Result<(), Failure> {
     let view = in_force(&get(socket, "/config").await?)?;
     let Some(file) = file.or(view.held_file) else {
         return Err(Failure::other(
             "nothing is held: the configuration file loosens nothing, or was refused; see plimsoll status",
         ));
     };
-    post(socket, "/apply", &ApplyBody { file, reason }).await?;
+    let act = Act::Apply { file: file.clone() };
+    let Approving::Submit(signed) = approve(socket, &act, &reason, args).await? else { return Ok(()) };
+    if let CommandReply::Waiting { have, needed, until_ms } = post(socket, "/apply", &ApplyBody { file, reason, signed }).await? {
+        say!("{}", approval::waiting(&have, needed, until_ms));
+        return Ok(());
+    }
     say!("in force:");
     view.held.iter().for_each(|change| say!("  {change}"));
     Ok(())
@@ -177,6 +181,38 @@ async fn show_or_json(socket: &Path, mut path: String, json: bool) -> Result<(),
 fn in_query(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b":-_.".contains(&b);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// Approves of `act` as `args` say. Nothing to hand in if the text was only to be printed.
+async fn approve(socket: &Path, act: &Act, reason: &str, args: &ApprovalArgs) -> Result<Approving, Failure> {
+    let asked: Option<ToSign> = if args.asks() {
+        let answer = get(socket, &approval::query(act)).await?;
+        Some(serde_json::from_slice(&answer).map_err(|e| Failure::other(format!("the daemon's answer makes no sense: {e}")))?)
+    } else {
+        None
+    };
+    let approving = args.carry_out(asked.as_ref(), reason)?;
+    if let Approving::Print { text, hand_in } = &approving {
+        say!("{text}");
+        eprintln!(
+            "sign exactly this as a personal message (EIP-191), without an end of line after its last line; then repeat the"
+        );
+        eprintln!("command with {hand_in} in the place of --challenge");
+    }
+    Ok(approving)
+}
+
+async fn rearm(socket: &Path, reason: String, scope: Option<StopScope>, args: &ApprovalArgs) -> Result<(), Failure> {
+    let Approving::Submit(signed) = approve(socket, &Act::Rearm { scope }, &reason, args).await? else { return Ok(()) };
+    match post(socket, "/rearm", &RearmBody { reason, scope, signed }).await? {
+        CommandReply::Waiting { have, needed, until_ms } => say!("{}", approval::waiting(&have, needed, until_ms)),
+        CommandReply::Done | CommandReply::Accepted(_) | CommandReply::Drilling(_) => match scope {
+            None => say!("trading"),
+            Some(scope) => say!("{scope} is no longer stopped by itself"),
+        },
+        CommandReply::Refused(_) => {}
+    }
+    Ok(())
 }
 
 async fn change(socket: &Path, parent: u32, change: &ParentChange) -> Result<(), Failure> {

@@ -203,6 +203,106 @@ fn a_scope_is_judged_by_what_it_covers() {
     assert!(rig.desk.books().stops.market(rig.market).is_some());
 }
 
+#[test]
+fn what_is_being_flattened_is_not_let_go() {
+    let mut rig = Rig::unconnected();
+    rig.position = domain::Lots(1_000_000);
+    rig.connect();
+    rig.pass(Span::secs(2), &[]);
+    rig.command(Command::Kill(Stop::all(StopLevel::Flatten, Trigger::Operator, "out")));
+    read(&mut rig);
+    let said = words(rig.command(Command::rearm("looked")));
+    assert!(said.contains("flatten = all: a flatten that has come to its end"), "{said}");
+    assert_eq!(rig.desk.books().stops.level(), StopLevel::Flatten);
+}
+
+/// A position of 10 coins that was there when the journal began, and loses `cents` a coin.
+fn losing(cents: i64, steps: u32, every: Span) -> Rig {
+    let mut rig = Rig::unconnected();
+    rig.position = domain::Lots(1_000_000);
+    rig.connect();
+    rig.pass(Span::secs(2), &[]);
+    for _ in 0..steps {
+        rig.px -= cents;
+        rig.pass(every, &[]);
+    }
+    assert_eq!(rig.desk.books().stops.level(), StopLevel::ReduceOnly, "{}", rig.desk.books().stops.cause());
+    rig
+}
+
+#[test]
+fn a_loss_that_ran_too_fast_must_have_left_its_window_also_after_a_restart_c52() {
+    let mut rig = losing(11_000, 1, Span::secs(2));
+    let said = words(rig.command(Command::rearm("it comes back")));
+    assert!(said.contains("loss = lost ") && said.contains("when it is out of the window, in 1m00s at the latest"), "{said}");
+    rig.crash();
+    rig.connect();
+    rig.pass(Span::secs(2), &[]);
+    let said = words(rig.command(Command::rearm("it comes back")));
+    assert!(said.contains("a stop older than the 1m00s within which it was lost") && said.contains("are left"), "{said}");
+    rig.pass(Span::secs(60), &[]);
+    assert_eq!(rig.command(Command::rearm("it comes back")), CommandReply::Done);
+    rig.pass(Span::secs(5), &[]);
+    assert!(!rig.desk.books().stops.is_set(), "{}", rig.desk.books().stops.cause());
+}
+
+#[test]
+fn a_spent_day_trades_again_the_next_day_and_not_before_c16() {
+    let mut rig = losing(4_000, 8, Span::secs(240));
+    let said = words(rig.command(Command::rearm("I want to go on")));
+    assert!(said.contains("the day has lost") && said.contains("whole again at midnight UTC"), "{said}");
+    rig.now = rig.now + Span::secs(86_400);
+    rig.connect();
+    rig.pass(Span::secs(30), &[]);
+    assert_eq!(rig.command(Command::rearm("a new day")), CommandReply::Done);
+    rig.pass(Span::secs(5), &[]);
+    assert!(!rig.desk.books().stops.is_set(), "{}", rig.desk.books().stops.cause());
+}
+
+#[test]
+fn an_account_at_kill_and_a_clock_in_doubt_keep_it_stopped() {
+    let mut rig = Rig::new();
+    rig.position = domain::Lots(0);
+    rig.command(Command::Kill(Stop::all(StopLevel::ReduceOnly, Trigger::Clock, "the wall clock was set")));
+    read(&mut rig);
+    rig.apply(&[Fact::ClockOffset(crate::rig::VENUE, 501)]);
+    let said = words(rig.command(Command::rearm("looked")));
+    assert!(said.contains("clock = 501 ms: within 500 ms of the clock of hyperliquid"), "{said}");
+    rig.apply(&[Fact::ClockOffset(crate::rig::VENUE, 12)]);
+    rig.maintenance = domain::Usd::whole(990_000);
+    rig.pass(Span::secs(5), &[]);
+    let said = words(rig.command(Command::rearm("looked")));
+    assert!(said.contains("margin = kill at hyperliquid: a level below kill"), "{said}");
+    rig.maintenance = domain::Usd::whole(1_000);
+    rig.pass(Span::secs(200), &[]);
+    assert_eq!(rig.command(Command::rearm("looked")), CommandReply::Done);
+}
+
+#[test]
+fn a_rearm_resets_no_budget_c33() {
+    let mut rig = Rig::new();
+    // every count and window has something in it: losses, messages, refusals, parents of the hour, a paused repeater
+    let intent = rig.place();
+    rig.ack(intent.key, 1);
+    rig.filled(&intent, 1, 4_000);
+    rig.px -= 2_000;
+    rig.pass(Span::secs(20), &[rig.report(&intent, 1, ReportedState::Open, intent.child.qty.0 - 4_000)]);
+    rig.command(Command::Change(intent.child.parent, domain::ParentChange::Pause));
+    rig.command(kill());
+    rig.apply(&[Fact::Order(rig.report(&intent, 1, ReportedState::Canceled, intent.child.qty.0 - 4_000))]);
+    rig.pass(Span::secs(10), &[]);
+    let budgets = |rig: &Rig| {
+        let (books, guard) = (rig.desk.books(), format!("{:?}", rig.desk.guard()));
+        let cut = guard.replace(&format!("{:?}", books.stops), "");
+        assert_ne!(cut, guard, "the guard's own picture of what is stopped is in it");
+        (cut, serde_json::to_string(&books.ledger).unwrap(), books.parents, books.nonce)
+    };
+    let before = budgets(&rig);
+    assert!(rig.desk.guard().status(rig.now).parents_hour_usd.is_some_and(|spent| spent > domain::Usd::ZERO));
+    assert_eq!(rig.command(Command::rearm("looked")), CommandReply::Done);
+    assert_eq!(budgets(&rig), before);
+}
+
 /// What a test does next.
 #[derive(Clone, Copy, Debug)]
 enum Step {

@@ -161,6 +161,21 @@ fn attempt(fee: u64) -> Attempt {
 }
 
 #[test]
+fn a_rearm_gives_back_no_transfer_budget_c33() {
+    let mut world = World::new("1100", "4000");
+    world.fall_to("22000");
+    let first = world.begun()[0].clone();
+    world.event(first.id, TransferEvent::Sent { hash: None });
+    world.rig.command(Command::Kill(Stop::all(StopLevel::Block, Trigger::Operator, "test")));
+    world.pass(2);
+    let before = world.view();
+    assert!(before.in_flight > Usd::ZERO && before.budgets.inside_day.spent > Usd::ZERO, "{before:?}");
+    assert_eq!(world.rig.command(Command::rearm("looked")), CommandReply::Done);
+    let after = world.view();
+    assert_eq!((after.budgets, after.in_flight, after.open.len()), (before.budgets, before.in_flight, before.open.len()));
+}
+
+#[test]
 fn a_falling_account_is_restored_by_climbing_the_ladder() {
     let mut world = World::new("1100", "4000");
     assert!(world.amounts().is_empty(), "nothing is needed");

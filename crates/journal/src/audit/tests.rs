@@ -192,6 +192,16 @@ fn each_breach_is_found_under_its_number() {
             &["I20"],
         ),
         (vec![stamped(4, Entry::Rearm { reason: " ".into(), scope: None, by: Vec::new() })], &["I23"]),
+        (vec![approved(4), rearmed_by(5, &["anna"]), rearmed_by(6, &["anna"])], &["I23"]),
+        (vec![approved(4), rearmed_by(5, &["anna", "anna"])], &["I23"]),
+        (
+            vec![
+                approved(4),
+                stamped(5, Entry::Latch(Stop::all(StopLevel::Block, Trigger::Operator, "x"))),
+                rearmed_by(6, &["anna"]),
+            ],
+            &["I23"],
+        ),
         (vec![epoch(4, 1)], &["I24"]),
         (vec![stamped(4, Entry::Limits { id: 1, text: "{}".into() })], &["I29"]),
         (vec![intent(4, one)], &["I29"]),
@@ -268,4 +278,15 @@ async fn damage_is_a_finding_not_a_failure() {
     std::fs::remove_file(dir.path().join(head::NAME)).unwrap();
     let report = audit(dir.path()).unwrap();
     assert_eq!(report.findings.iter().map(|f| f.invariant).collect::<Vec<_>>(), ["I26"]);
+}
+
+fn approved(n: u64) -> Stamped {
+    let by = domain::Operator { name: "anna".into(), address: domain::EvmAddress([1; 20]) };
+    let approval = domain::Approval { by, challenge: "c".into(), until_ms: 0 };
+    stamped(n, Entry::Approved(domain::Approved { act: domain::Act::Rearm { scope: None }, approval, reason: "looked".into() }))
+}
+
+fn rearmed_by(n: u64, names: &[&str]) -> Stamped {
+    let by = names.iter().map(|name| (*name).to_owned()).collect();
+    stamped(n, Entry::Rearm { reason: "looked".into(), scope: None, by })
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use desk::ForeignPolicy;
-use domain::{ConfigText, InstrumentId, Seed, Span, SpecFault, Usd, Venue};
+use domain::{ConfigText, InstrumentId, Operator, Seed, Span, SpecFault, Usd, Venue};
 use margin_guard::Limits;
 use serde_json::json;
 use venue_connector::hyperliquid::{Market, Network, OrderRoute};
@@ -15,6 +15,7 @@ use super::alerts::AlertsPart;
 use super::change::Keys;
 use super::file::Origin;
 use super::kill::KillPart;
+use super::operators;
 use super::raw::{Raw, RawDaemon, RawHyperliquid, RawPaper, RawPaperChain, Scalar, Unknown};
 use super::treasury::{Around, TreasuryPart};
 use super::watchdog::{self, WatchdogPart};
@@ -149,6 +150,8 @@ pub struct Checked {
     pub alerts: Option<AlertsPart>,
     /// `[kill]`
     pub kill: KillPart,
+    /// Who may approve.
+    pub operators: Vec<Operator>,
     /// The file it was read from.
     pub origin: Origin,
     /// Its keys but the guard's, by path, as they were written.
@@ -239,6 +242,7 @@ impl Checked {
         let watchdog = watchdog::check(&mut faults, raw.watchdog.as_ref(), base, &daemon.state_dir);
         let paper = check_paper(&mut faults, &raw.paper, base);
         let kill = KillPart::check(&mut faults, &raw.kill);
+        let operators = operators::check(&mut faults, &raw.operators);
         let venue = match &raw.venue.hyperliquid {
             Some(venue) => Some(check_hyperliquid(&mut faults, venue, base)),
             None => {
@@ -281,6 +285,7 @@ impl Checked {
                 treasury,
                 alerts,
                 kill,
+                operators,
                 keys,
                 origin,
                 plan: raw.plan,
@@ -314,6 +319,7 @@ impl Checked {
                 json!(self.kill.flatten.slippage_max),
                 json!(self.kill.flatten.rounds),
             ],
+            "operators": self.operators,
             "endpoint": endpoint,
             "network": format!("{:?}", self.network),
             "order_route": format!("{:?}", self.order_route),
@@ -395,6 +401,7 @@ impl Checked {
         } else {
             "Watchdog: none is configured; if this process hangs, nobody cancels its orders.".to_owned()
         });
+        line(operators::describe(&self.operators));
         line(String::new());
         line(self.limits.describe());
         match &self.treasury {

@@ -9,6 +9,7 @@ mod checked;
 mod drill;
 mod file;
 mod kill;
+mod operators;
 mod parent;
 mod raw;
 mod scan;

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::alerts::RawAlerts;
 use super::kill::RawKill;
+use super::operators::RawOperator;
 use super::shown;
 use super::treasury::{OWN_KEYS, OWN_WALLET_KEYS};
 
@@ -98,6 +99,8 @@ pub struct Raw {
     pub watchdog: Option<RawWatchdog>,
     /// `[alerts]`
     pub alerts: RawAlerts,
+    /// `[[operators]]`
+    pub operators: Vec<RawOperator>,
     /// `[[plan]]`
     pub plan: Vec<RawParent>,
     /// Anything else.
@@ -112,6 +115,7 @@ impl Raw {
         let mut venues = table("venue", take(&mut root, "venue"), &mut faults);
         let hyperliquid = venues.remove("hyperliquid").map(|v| read_hyperliquid(v, &mut faults));
         let plan = list("plan", take(&mut root, "plan"), &mut faults);
+        let operators = list("operators", take(&mut root, "operators"), &mut faults);
         let raw = Raw {
             daemon: section("daemon", take(&mut root, "daemon"), &mut faults),
             venue: RawVenues { hyperliquid, unknown: unknown(venues) },
@@ -121,6 +125,11 @@ impl Raw {
             alerts: super::alerts::read(take(&mut root, "alerts"), &mut faults),
             treasury: root.remove("treasury").map(|v| read_treasury(v, &mut faults)),
             watchdog: root.remove("watchdog").map(|v| section("watchdog", v, &mut faults)),
+            operators: operators
+                .into_iter()
+                .enumerate()
+                .map(|(n, v)| section(&format!("operators[{n}]"), v, &mut faults))
+                .collect(),
             plan: plan.into_iter().enumerate().map(|(n, v)| section(&format!("plan[{n}]"), v, &mut faults)).collect(),
             unknown: unknown(root),
         };

@@ -13,6 +13,7 @@ use super::*;
 
 mod alerts;
 mod drill;
+mod operators;
 mod treasury;
 mod watchdog;
 

@@ -16,7 +16,7 @@ use super::gauges::Counters;
 use super::http::{Http, Lane};
 use super::limits::{AddressBudget, Purpose, WeightWindow};
 use super::nonce::NonceSource;
-use super::read::{self, How, ReadError, Reads};
+use super::read::{How, ReadError, Reads};
 use super::startup::{self, StartError};
 use super::{Shared, Signer, orders};
 use crate::port::{Clock, Sweep, SweepError};
@@ -83,12 +83,12 @@ impl Canceller {
         startup::prove_signer(&self.shared).await
     }
 
-    /// How many orders are open, in every market.
+    /// How many orders are open that [`Canceller::sweep`] would cancel.
     ///
     /// # Errors
     /// If the read failed.
     pub async fn open_orders(&self) -> Result<usize, ReadError> {
-        read::open_orders_for_kill(&self.shared, self.shared.config.timing.read).await.map(|rows| rows.len())
+        orders::open(&self.shared).await
     }
 
     /// Cancels every open order of the account until the venue shows none twice. See [`crate::OrderPort::sweep`].

@@ -266,12 +266,12 @@ impl Connector {
         orders::schedule_cancel(&self.shared, lead).await
     }
 
-    /// How many orders are open at the venue, in every market and whoever placed them.
+    /// How many orders are open at the venue, in every perpetual and whoever placed them: what a sweep would cancel.
     ///
     /// # Errors
     /// If the read failed.
     pub async fn open_orders(&self) -> Result<usize, ReadError> {
-        read::open_orders_for_kill(&self.shared, self.shared.config.timing.read).await.map(|rows| rows.len())
+        orders::open(&self.shared).await
     }
 
     /// Waits until one of the connector's tasks ends without having been told to, which is a fault of the program: the daemon

@@ -41,7 +41,7 @@ pub(super) use deadman::schedule_cancel;
 pub use deadman::{DEAD_MAN_LEAD_MIN, DeadManError};
 pub(super) use known::Known;
 pub(super) use post::{PostReader, Posts, posts};
-pub(super) use sweep::{OpenRow, sweep};
+pub(super) use sweep::{OpenRow, open, sweep};
 
 /// The venue refuses an action with more weighted items (fact sheet §2.2).
 const ORDERS_MAX: usize = 200;

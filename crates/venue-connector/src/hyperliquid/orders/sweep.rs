@@ -56,6 +56,12 @@ pub(in crate::hyperliquid) async fn sweep(
     }
 }
 
+/// How many orders the venue has open that [`sweep`] would cancel.
+pub(in crate::hyperliquid) async fn open(shared: &Shared) -> Result<usize, ReadError> {
+    let rows = read::open_orders_for_kill(shared, shared.config.timing.read).await?;
+    Ok(shown(shared, &[], &rows).len())
+}
+
 struct Pass<'a> {
     shared: &'a Shared,
     instruments: &'a [InstrumentId],

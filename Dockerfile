@@ -17,9 +17,11 @@ COPY --from=build /src/config /usr/share/plimsoll/config
 COPY LICENSE-MIT LICENSE-APACHE /usr/share/doc/plimsoll/
 # By number: an orchestrator that forbids root can check it without a user database.
 USER 65532:65532
-# The journal and the operator's socket; the only place that is written to. Everything else may be mounted read-only.
-VOLUME ["/var/lib/plimsoll"]
+# The only places that are written to: journal and operator's socket; what daemon and watchdog share. Each is made here so that it
+# belongs to the user. Everything else may be mounted read-only.
+WORKDIR /var/lib/plimsoll-watch
 WORKDIR /var/lib/plimsoll
+VOLUME ["/var/lib/plimsoll", "/var/lib/plimsoll-watch"]
 # The embedded paper venue, until another configuration is named.
 ENV PLIMSOLL_CONFIG=/usr/share/plimsoll/config/default.toml \
     PLIMSOLL__DAEMON__STATE_DIR=/var/lib/plimsoll \

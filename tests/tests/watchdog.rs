@@ -47,7 +47,11 @@ struct Watchdog {
 
 impl Watchdog {
     fn start(dir: &Path) -> Watchdog {
-        Watchdog { daemon: Daemon::spawn(dir, &["--config", "daemon.toml", "watchdog"], &[]).unwrap() }
+        Watchdog::with(dir, "watchdog.first_beat=20s")
+    }
+
+    fn with(dir: &Path, set: &str) -> Watchdog {
+        Watchdog { daemon: Daemon::spawn(dir, &["--config", "daemon.toml", "--set", set, "watchdog"], &[]).unwrap() }
     }
 
     fn wait(&mut self, words: &str) -> String {
@@ -154,7 +158,7 @@ fn c25_f53_a_stopped_daemon_is_cleared_up_after_and_sends_nothing_when_it_goes_o
 #[test]
 fn c25_g23_a_killed_daemon_is_cleared_up_after_and_one_that_leaves_is_not_chased() {
     let dir = tempfile::tempdir().unwrap();
-    let mut rig = rig(dir.path(), "limit = \"3s\"\nfirst_beat = \"20s\"\n", &["daemon.foreign=report"]);
+    let mut rig = rig(dir.path(), "limit = \"3s\"\n", &["daemon.foreign=report"]);
     // before there is any heartbeat
     let mut watchdog = Watchdog::start(dir.path());
     watchdog.wait("no fresh heartbeat yet");
@@ -181,16 +185,18 @@ fn c25_g23_a_killed_daemon_is_cleared_up_after_and_one_that_leaves_is_not_chased
     assert_eq!(orders_since(&rig, &next), 0);
     watchdog.wait("the daemon is back and stopped");
 
-    // what said farewell is spoilt: after first_beat nobody vouches for the account
+    // what said farewell is spoilt, so nobody vouches for the account
     rig.daemon().proc.signal(Signal::TERM);
     rig.daemon().proc.wait_exit(SOON).unwrap();
     watchdog.wait_times("the daemon has ended and left nothing open", 2);
     fs::remove_file(stop_file(dir.path())).unwrap();
     fs::write(dir.path().join("state/heartbeat"), "junk").unwrap();
     strange(&rig);
+    drop(watchdog);
+    let mut watchdog = Watchdog::with(dir.path(), "watchdog.first_beat=2s");
     wait_empty(&rig);
     let line = watchdog.wait("the heartbeat cannot be read");
-    assert!(line.contains("no fresh one came within 20.0 s"), "{line}");
+    assert!(line.contains("no fresh one came within 2.0 s"), "{line}");
     assert!(stop_file(dir.path()).exists());
 }
 

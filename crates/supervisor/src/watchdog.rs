@@ -47,7 +47,7 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 /// # Errors
 /// If it has no key of its own, or the venue says that the key may not act for the account.
 pub async fn run(beside: Beside) -> Result<ExitCode, Failure> {
-    start_logs(beside.log)?;
+    start_logs(beside.log, "info")?;
     let key_file = hands::own_key(&beside)?;
     let mut term = signal(SignalKind::terminate()).map_err(|e| Failure::other(format!("signals: {e}")))?;
     let mut int = signal(SignalKind::interrupt()).map_err(|e| Failure::other(format!("signals: {e}")))?;
@@ -62,9 +62,9 @@ pub async fn run(beside: Beside) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn start_logs(style: LogStyle) -> Result<(), Failure> {
+fn start_logs(style: LogStyle, level: &str) -> Result<(), Failure> {
     let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let filter = EnvFilter::try_from_env("PLIMSOLL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("PLIMSOLL_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     let builder = builder.with_writer(std::io::stderr).with_ansi(terminal);
     let human = match style {

@@ -30,6 +30,8 @@ pub async fn kill(beside: &Beside, args: &KillArgs) -> Result<ExitCode, Failure>
         );
         return Err(Failure::other(why));
     }
+    // what keeps it from getting on is said while it tries
+    super::start_logs(beside.log, "warn")?;
     let began = Instant::now();
     let until = began + args.within.map_or(Duration::from_secs(300), Into::into);
     match hands::leave_stop(&beside.watchdog.dir, &format!("kill --direct: {}", args.cause)).await {

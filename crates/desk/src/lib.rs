@@ -33,6 +33,7 @@ mod stopping;
 #[cfg(test)]
 mod tests;
 mod treasury;
+mod trips;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -178,6 +179,7 @@ pub struct Desk {
     treasurer: Option<Box<treasury::Treasurer>>,
     drilling: drill::Drilling,
     configuration: reload::Configuration,
+    trips: trips::Trips,
 }
 
 /// Why a journal cannot be folded into a desk.
@@ -280,6 +282,7 @@ impl Desk {
             treasurer,
             drilling: drill::Drilling::default(),
             configuration: reload::Configuration::default(),
+            trips: trips::Trips::default(),
         };
         for stamped in journal {
             desk.fold(stamped.at, &stamped.entry)?;
@@ -453,12 +456,7 @@ impl Desk {
             Fact::NonceBurnt { venue, nonce, burnt } => self.on_burnt(now, *venue, *nonce, *burnt, out),
             Fact::Swept { venue, markets, empty } => self.on_swept(*venue, markets, *empty),
             Fact::Stream(venue, kind, health) => self.on_stream(now, *venue, *kind, *health, out),
-            Fact::ClockOffset(venue, ms) => {
-                self.guard.set_clock_offset(*venue, *ms);
-                if let Some(state) = self.venues.iter_mut().find(|v| v.venue == *venue) {
-                    state.offset_ms = Some(*ms);
-                }
-            }
+            Fact::ClockOffset(venue, ms) => self.on_clock_offset(now, *venue, *ms, out),
             Fact::Command(asker, command) => self.on_command(now, *asker, command, out),
             Fact::Depth(book) => self.guard.observe_depth(book),
             Fact::Bars { instrument, span, bars } => self.on_bars(now, *instrument, *span, bars),
@@ -546,6 +544,7 @@ impl Desk {
             self.stops_changed();
         }
         self.fold_treasury(at, &entry, out);
+        self.forgive_rearmed(&entry);
         out.push(Effect::Record(Stamped { at, entry }));
     }
 

@@ -101,6 +101,7 @@ impl Desk {
         }
         self.watch.next = Some(now + ASSESS_EVERY);
         self.measure(now, out);
+        self.forget_silent_clocks(now, out);
         self.draw_profit(now, out);
         self.assess(now, out);
         self.keep_account(now, out);
@@ -120,6 +121,10 @@ impl Desk {
     }
 
     fn draw_profit(&mut self, now: Stamp, out: &mut Vec<Effect>) {
+        // D12: a mark that nothing bears out would leave a false loss behind, or a false peak for later losses to be counted from
+        if self.guard.marks_doubt(now).is_some() {
+            return;
+        }
         let Some(equity) = self.equity() else { return };
         let day = u32::try_from(now.wall_ms / DAY_MS).unwrap_or(u32::MAX);
         let quotes = Quotes { instruments: &self.books.instruments, mark: &|id| self.mark(now, id), equity, day };
@@ -149,6 +154,7 @@ impl Desk {
             let level = if held { StopLevel::ReduceOnly } else { stop.level };
             self.stop_growth(now, &Stop { level, ..stop }, out);
         }
+        self.stop_refused(now, &found.refused, out);
         self.watch.repeating.retain(|id| found.repeating.iter().any(|r| r.parent == *id));
         for Repeating { parent, why } in &found.repeating {
             if !self.watch.repeating.insert(*parent) {

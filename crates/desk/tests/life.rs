@@ -8,6 +8,7 @@ mod reload;
 mod rig;
 mod stops;
 mod treasury;
+mod trips;
 
 use domain::{
     Command, CommandReply, EndPolicy, Entry, Fact, Lost, Lots, OrderOutcome, ParentChange, ParentSpec, Qty, Reject, RejectKind,

@@ -29,6 +29,19 @@ pub struct Repeating {
     pub why: String,
 }
 
+/// Orders that the venue keeps refusing (C50).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// Whose; absent: of all parents of the market together.
+    pub parent: Option<ParentId>,
+    /// In which market.
+    pub instrument: InstrumentId,
+    /// Refusals in a row, or within a minute if those are more.
+    pub refusals: u32,
+    /// Answers they are out of.
+    pub answers: u32,
+}
+
 /// What a look found that somebody must act on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Assessment {
@@ -40,6 +53,8 @@ pub struct Assessment {
     pub velocity: Option<VelocityBreach>,
     /// Parents that repeat themselves: to be paused, so that they stay stopped over a restart (I30).
     pub repeating: Vec<Repeating>,
+    /// Storms of refusals: what stands in one is to be stopped (C50).
+    pub refused: Vec<Refused>,
     /// Oracle distances to look at, and data that is missing where it is needed, in words.
     pub alarms: Vec<String>,
     /// The smallest share of an account-wide budget that is left, 0 to 1; nothing without profit figures.
@@ -138,6 +153,10 @@ impl Guard {
         }
         for (id, parent) in &mut self.projection.parents {
             parent.rejects.settle(self.limits.rejects(), at);
+            if let Some(((storm, _), wish)) = parent.rejects.storm(self.limits.rejects(), at).zip(parent.wish) {
+                let (refusals, answers) = (storm.refusals, storm.answers);
+                found.refused.push(Refused { parent: Some(*id), instrument: wish.instrument, refusals, answers });
+            }
             if let Some(repeated) = parent.repeat.latched() {
                 found.repeating.push(Repeating { parent: *id, why: repeated.words() });
             }
@@ -197,6 +216,10 @@ impl Guard {
     ) {
         let (limits, market) = (&self.limits, &mut self.projection.markets[slot]);
         market.care.rejects.settle(limits.rejects(), at);
+        if let Some((storm, _)) = market.care.rejects.storm(limits.rejects(), at) {
+            let (refusals, answers) = (storm.refusals, storm.answers);
+            found.refused.push(Refused { parent: None, instrument: market.id, refusals, answers });
+        }
         if !market.allowed {
             return;
         }

@@ -107,6 +107,11 @@ impl Guard {
         self.projection.venue_mut(venue).clock_offset_ms = Some(ms);
     }
 
+    /// The venue's clock was not read for so long that the last reading says nothing. Nothing may grow there until it is.
+    pub fn forget_clock_offset(&mut self, venue: Venue) {
+        self.projection.venue_mut(venue).clock_offset_ms = None;
+    }
+
     /// A stream's health. Until both streams of a venue are up, nothing may grow there.
     pub fn set_stream(&mut self, venue: Venue, kind: StreamKind, health: StreamHealth) {
         self.projection.set_stream(venue, kind, health);

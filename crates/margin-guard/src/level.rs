@@ -66,7 +66,11 @@ impl Guard {
                 alarms.push(format!("{venue}: the margin level stays {}: {doubt}", state.level));
                 continue;
             }
-            changes.extend(self.follow_level(venue));
+            let alone = self.mark_doubt(now, venue);
+            if let Some(doubt) = &alone {
+                alarms.push(format!("{venue}: the margin level follows the venue's report alone: {doubt}"));
+            }
+            changes.extend(self.follow_level(venue, alone.is_none()));
         }
         changes
     }
@@ -85,9 +89,14 @@ impl Guard {
         }
     }
 
-    fn follow_level(&mut self, venue: Venue) -> Option<LevelChange> {
+    /// `marked` unless a mark is in doubt: then what the venue reported counts, which is what it would liquidate by.
+    fn follow_level(&mut self, venue: Venue, marked: bool) -> Option<LevelChange> {
         let state = self.projection.venue(venue);
-        let (equity, maintenance) = (state.equity_marked()?, state.maintenance_standing());
+        let (equity, maintenance) = if marked {
+            (state.equity_marked()?, state.maintenance_standing())
+        } else {
+            (state.account?.equity, state.account?.maintenance)
+        };
         let (cover, levels) = (equity.over(maintenance), self.limits().cover());
         let from = state.level;
         let to = follow(levels, from, cover);

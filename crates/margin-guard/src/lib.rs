@@ -33,7 +33,7 @@ mod transfer;
 #[cfg(test)]
 mod world;
 
-pub use assess::{Assessment, Repeating};
+pub use assess::{Assessment, Refused, Repeating};
 pub use exit::{EXIT_MINUTES_MAX, ExitSeen};
 pub use guard::Guard;
 pub use limits::{

@@ -6,7 +6,9 @@ use rust_decimal::RoundingStrategy;
 use serde::Serialize;
 
 use crate::Guard;
+use crate::limits::VENUES;
 use crate::money::Money;
+use crate::oracle::mark_alone_bps;
 use crate::projection::{Market, VenueState};
 use crate::rules::alone_name;
 use crate::scenario::{Burden, CALM};
@@ -211,6 +213,24 @@ impl Guard {
             maintenance: maintenance.map(Money::usd),
             funding_hourly,
             funding_hours: free.zip(funding_hourly).and_then(|(free, hourly)| funding_hours(free.usd(), hourly)),
+        })
+    }
+
+    /// A mark of an open position that neither the oracle nor a fresh mid bears out, in words (D12). What rests on it trips nothing:
+    /// profit is not drawn, which lets nothing grow, and margin levels follow the venue's own report of the account.
+    #[must_use]
+    pub fn marks_doubt(&self, at: Stamp) -> Option<String> {
+        VENUES.into_iter().find_map(|venue| self.mark_doubt(at, venue))
+    }
+
+    pub(crate) fn mark_doubt(&self, at: Stamp, venue: Venue) -> Option<String> {
+        let max = self.limits().oracle().basis_max();
+        self.projection.venue(venue).mark_times.iter().find_map(|(_, slot)| {
+            let market = &self.projection.markets[*slot];
+            let mid_x2 = market.book.filter(|book| at.since(book.at) <= market.caps.book_age).and_then(|book| book.mid_x2);
+            let apart = mark_alone_bps(market.marks.as_ref()?, mid_x2);
+            let beside = if mid_x2.is_some() { "the oracle and the mid" } else { "the oracle, and there is no fresh mid" };
+            (apart >= max).then(|| format!("the mark of {} is {apart} bp from {beside}, at most {max} are believed", market.id))
         })
     }
 

@@ -81,6 +81,12 @@ pub(crate) fn basis_bps(marks: &Marks, mid_x2: Option<i64>) -> u64 {
     of_mark.max(of_mid)
 }
 
+/// Distance of the mark from whichever of oracle and mid is nearer, in basis points: two of three that agree are believed.
+pub(crate) fn mark_alone_bps(marks: &Marks, mid_x2: Option<i64>) -> u64 {
+    let of_oracle = bps_between(marks.mark.0, marks.oracle.0);
+    mid_x2.map_or(of_oracle, |mid| of_oracle.min(bps_between(marks.mark.0.saturating_mul(2), mid)))
+}
+
 fn whole(bps: domain::Ratio) -> u64 {
     u64::try_from(bps.decimal().trunc()).unwrap_or_default()
 }

@@ -30,6 +30,7 @@ mod reload;
 mod roster;
 mod status;
 mod stopping;
+mod stops;
 #[cfg(test)]
 mod tests;
 mod treasury;
@@ -58,6 +59,7 @@ pub use parents::Ended;
 pub use profit::Ledger;
 pub use reload::ConfigView;
 pub use status::{OrderLine, ParentLine, Status, VenueLine};
+pub use stops::StopLine;
 pub use treasury::{
     CctpRung, DestinationLine, RefusedTransfer, RouteTerms, SourceLine, Sweep, TransferLine, TreasuryPlan, TreasuryView,
     WalletLine, WalletRung,

@@ -266,7 +266,7 @@ impl Desk {
         if let Err(drift) = self.guard.verify() {
             // I28: its running totals are not what its own orders and positions add up to
             let cause = format!("the guard's totals do not add up: {drift}");
-            self.raise(now, &Stop::all(StopLevel::Block, Trigger::Reconcile, cause), out);
+            self.raise(now, &Stop::all(StopLevel::Block, Trigger::Reconcile, cause).with("drift", drift), out);
         }
         if let Some(state) = self.venues.get_mut(at) {
             state.trusted = true;

@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 
 use domain::{
     AccountSituation, ClientKey, Epoch, InstrumentId, Lots, ParentSpec, Px, Qty, Severity, Situation, Stamp, Stop, StopLevel,
-    StopScope, Stops, StreamHealth, Topic, Usd, Venue,
+    StopScope, StreamHealth, Topic, Usd, Venue,
 };
 use execution::Progress;
 use margin_guard::GuardStatus;
 use serde::Serialize;
 
 use crate::order::Working;
+use crate::stops::StopLine;
 use crate::{Alert, Desk, Ended};
 
 const ALERTS_KEPT: usize = 50;
@@ -86,7 +87,7 @@ pub struct Status {
     /// Why it is not `run`.
     pub stop_cause: String,
     /// All that is stopped, scope by scope.
-    pub stops: Stops,
+    pub stops: Vec<StopLine>,
     /// Whether orders can be cleared.
     pub ready: bool,
     /// Venues.
@@ -170,7 +171,7 @@ impl Desk {
             epoch: self.books.epoch,
             stop: self.books.stops.level(),
             stop_cause: self.books.stops.cause().to_owned(),
-            stops: self.books.stops.clone(),
+            stops: self.stop_lines(),
             ready: self.is_ready(),
             venues: self.venues.iter().map(venue).collect(),
             positions: self.books.positions.iter().map(|(id, lots)| (*id, *lots)).collect(),

@@ -187,6 +187,7 @@ impl Desk {
             let cause = format!("margin level {}: {}", change.to, change.why);
             let stop =
                 Stop::all(StopLevel::ReduceOnly, Trigger::Guard, cause).with("venue", change.venue).with("level", change.to);
+            let stop = stop.with("equity", change.equity).with("maintenance", change.maintenance);
             self.stop_growth(now, &stop, out);
         }
     }

@@ -75,6 +75,19 @@ impl FromStr for StopLevel {
     }
 }
 
+impl StopLevel {
+    /// The level called `text` that something can be stopped at: any but `run`, which only a re-arm brings about.
+    ///
+    /// # Errors
+    /// If there is none, with the list of those that there are.
+    pub fn to_stop_at(text: &str) -> Result<StopLevel, BadLevel> {
+        match text.parse()? {
+            StopLevel::Run => Err(BadLevel { text: text.to_owned() }),
+            level => Ok(level),
+        }
+    }
+}
+
 /// What a stop covers. Written `all`, `venue:hyperliquid`, `market:hyperliquid:BTC`, `parent:P7`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopScope {
@@ -437,6 +450,8 @@ mod tests {
         for level in StopLevel::ALL {
             assert_eq!(level.name().parse::<StopLevel>().unwrap(), level);
         }
+        assert!(StopLevel::to_stop_at("run").is_err(), "only a re-arm lets run");
+        assert_eq!(StopLevel::to_stop_at("flatten"), Ok(StopLevel::Flatten));
         let no = "halt".parse::<StopLevel>().unwrap_err().to_string();
         assert_eq!(no, "level = halt: one of reduce-only, block, cancel, flatten, sever");
     }

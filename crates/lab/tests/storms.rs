@@ -266,7 +266,7 @@ fn seen(world: &World) -> Seen {
 fn tend(world: &mut World) {
     let Some(desk) = world.desk() else { return };
     let frozen: Vec<InstrumentId> = desk.books().frozen.keys().copied().collect();
-    let blocked = desk.books().stops.level() >= StopLevel::Block;
+    let blocked = desk.books().stops.worst().is_some_and(|stop| stop.level >= StopLevel::Block);
     let parents: Vec<ParentId> =
         desk.status(world.now()).parents.iter().filter(|p| frozen.contains(&p.spec.instrument)).map(|p| p.spec.id).collect();
     for instrument in frozen {

@@ -159,7 +159,7 @@ fn unfreeze(world: &mut World) {
 /// After the storm a person clears up.
 fn clear_up(world: &mut World) {
     unfreeze(world);
-    if world.desk().is_some_and(|d| d.books().stops.level() > StopLevel::Run) {
+    if world.desk().is_some_and(|d| d.books().stops.is_set()) {
         world.command(Command::rearm("the storm is over"));
     }
     let ids: Vec<ParentId> = world

@@ -326,12 +326,6 @@ impl Limits {
         &self.rejects
     }
 
-    /// How far a venue's clock may be from ours, milliseconds (F76).
-    #[must_use]
-    pub const fn clock_offset_max_ms(&self) -> u64 {
-        self.clock_offset_ms
-    }
-
     /// How scorecards are read.
     #[must_use]
     pub const fn trust(&self) -> &Trust {

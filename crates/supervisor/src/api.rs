@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alerts::{AlertId, Service};
-use axum::extract::{Path as UrlPath, Query, State};
-use axum::http::StatusCode;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Path as UrlPath, Query, State};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
@@ -15,7 +16,8 @@ use domain::{
     Act, Approval, BadScope, Command, CommandReply, DrillPath, InstrumentId, ParentChange, ParentId, Side, SpecFault, Stamp,
     Stop, StopLevel, StopScope, TransferId, Trigger,
 };
-use serde::{Deserialize, Serialize};
+use serde::de::{self, DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,20 +33,75 @@ use crate::wall::Wall;
 
 /// Requests waiting for the loop.
 pub const REQUESTS_MAX: usize = 64;
+/// Of the scopes that there are, so many are listed for whoever asks for another one.
+const SCOPES_SHOWN: usize = 20;
 /// Larger bodies are refused: no command needs more.
 const BODY_MAX: usize = 64 * 1024;
+
+/// Every path, for whoever asks for another one.
+const PATHS: [&str; 19] = [
+    "GET /status",
+    "GET /frame",
+    "GET /size",
+    "GET /margin",
+    "GET /alerts",
+    "POST /alerts/ack",
+    "GET /drills",
+    "POST /drill",
+    "GET /treasury",
+    "POST /treasury/write-off",
+    "POST /treasury/accept-wallet",
+    "POST /parents",
+    "POST /parents/{id}",
+    "GET /config",
+    "POST /apply",
+    "POST /kill",
+    "GET /challenge",
+    "POST /rearm",
+    "POST /unfreeze",
+];
 
 /// Raise the stop level.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct KillBody {
     /// To what.
+    #[serde(deserialize_with = "level_to_stop_at")]
     pub level: StopLevel,
     /// What to stop; absent: everything.
     #[serde(default)]
     pub scope: StopScope,
     /// In whose words.
     pub cause: String,
+}
+
+/// A level's word, as on the command line or as in the journal.
+fn level_to_stop_at<'de, D: Deserializer<'de>>(d: D) -> Result<StopLevel, D::Error> {
+    StopLevel::to_stop_at(&String::deserialize(d)?.replace('_', "-")).map_err(de::Error::custom)
+}
+
+/// A body of JSON. What it is not, is said as every other fault.
+struct Said<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Said<T> {
+    type Rejection = Response;
+    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Said<T>, Response> {
+        let fault = |value: &str, expected: String| {
+            let value = value.chars().take(80).collect();
+            refused(vec![SpecFault { field: "body".into(), value, expected }])
+        };
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|e| fault("(unread)", format!("at most {BODY_MAX} bytes: {e}")))?;
+        serde_json::from_slice(&bytes)
+            .map(Said)
+            .map_err(|e| fault(&String::from_utf8_lossy(&bytes), format!("JSON as the command line sends it: {e}")))
+    }
+}
+
+async fn no_such_path(method: Method, uri: Uri) -> Response {
+    let expected = format!("one of {}", PATHS.join(", "));
+    let fault = SpecFault { field: "path".into(), value: format!("{method} {}", uri.path()), expected };
+    (StatusCode::NOT_FOUND, Json(ErrorBody { faults: vec![fault] })).into_response()
 }
 
 /// Clear the latch, or unfreeze a market.
@@ -165,6 +222,8 @@ pub async fn serve(listener: UnixListener, requests: Requests, gate: Arc<Gate>, 
         .route("/challenge", get(challenge))
         .route("/rearm", post(rearm))
         .route("/unfreeze", post(unfreeze))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_path)
         .layer(axum::extract::DefaultBodyLimit::max(BODY_MAX))
         .layer(axum::Extension(gate))
         .layer(axum::Extension(alerts))
@@ -249,7 +308,7 @@ async fn listing(Extension(alerts): Extension<Service>, Query(asked): Query<Aske
     }
 }
 
-async fn acknowledge(Extension(alerts): Extension<Service>, Json(body): Json<AckBody>) -> Response {
+async fn acknowledge(Extension(alerts): Extension<Service>, Said(body): Said<AckBody>) -> Response {
     match alerts.acknowledge(body.id, &body.by).await {
         Ok(()) => Json(CommandReply::Done).into_response(),
         Err(no) => {
@@ -273,7 +332,7 @@ async fn drills(State(requests): State<Requests>, Query(asked): Query<Asked>) ->
     }
 }
 
-async fn drill(State(requests): State<Requests>, Json(body): Json<DrillBody>) -> Response {
+async fn drill(State(requests): State<Requests>, Said(body): Said<DrillBody>) -> Response {
     let signer = body.signer.as_deref().map(|file| crate::venue::read_key("signer", file)).transpose();
     let signer = match signer {
         Ok(signer) => signer.map(|key| Box::new(Signer(key))),
@@ -340,23 +399,52 @@ pub async fn admit(requests: &Requests, raw: &RawParent) -> Result<ParentId, Vec
     }
 }
 
-async fn submit(State(requests): State<Requests>, Json(raw): Json<RawParent>) -> Response {
+async fn submit(State(requests): State<Requests>, Said(raw): Said<RawParent>) -> Response {
     match admit(&requests, &raw).await {
         Ok(id) => Json(CommandReply::Accepted(id)).into_response(),
         Err(faults) => refused(faults),
     }
 }
 
-async fn change(State(requests): State<Requests>, UrlPath(id): UrlPath<u32>, Json(change): Json<ParentChange>) -> Response {
+async fn change(State(requests): State<Requests>, UrlPath(id): UrlPath<u32>, Said(change): Said<ParentChange>) -> Response {
     carry(&requests, Command::Change(ParentId(id), change)).await
 }
 
-async fn kill(State(requests): State<Requests>, Extension(gate): Extension<Arc<Gate>>, Json(body): Json<KillBody>) -> Response {
+async fn kill(State(requests): State<Requests>, Extension(gate): Extension<Arc<Gate>>, Said(body): Said<KillBody>) -> Response {
     let KillBody { level, scope, cause } = body;
+    let faults = unknown_scope(&requests, scope).await;
+    if !faults.is_empty() {
+        return refused(faults);
+    }
     let stop = Stop { scope, ..Stop::all(level, Trigger::Operator, cause) };
     // at once: the loop may be waiting for the journal
     gate.obey(&stop);
     carry(&requests, Command::Kill(stop)).await
+}
+
+/// A scope that covers nothing would stop nothing, and whoever asked for it would not know. For everything nobody is asked.
+async fn unknown_scope(requests: &Requests, scope: StopScope) -> Vec<SpecFault> {
+    if scope == StopScope::All {
+        return Vec::new();
+    }
+    let Some(View { desk, instruments, .. }) = view(requests).await else { return Vec::new() };
+    let known: Vec<StopScope> = match scope {
+        StopScope::All => Vec::new(),
+        StopScope::Venue(_) => desk.venues.iter().map(|line| StopScope::Venue(line.venue)).collect(),
+        StopScope::Market(_) => instruments.keys().copied().map(StopScope::Market).collect(),
+        StopScope::Parent(_) => desk.parents.iter().map(|line| StopScope::Parent(line.spec.id)).collect(),
+    };
+    if known.contains(&scope) {
+        return Vec::new();
+    }
+    let names: Vec<String> = known.iter().take(SCOPES_SHOWN).map(ToString::to_string).collect();
+    let more = if known.len() > SCOPES_SHOWN { format!(" and {} more", known.len() - SCOPES_SHOWN) } else { String::new() };
+    let expected = if names.is_empty() {
+        "all: there is none of these".to_owned()
+    } else {
+        format!("all, or one of {}{more}", names.join(", "))
+    };
+    vec![SpecFault { field: "scope".into(), value: scope.to_string(), expected }]
 }
 
 /// Which act is to be approved.
@@ -419,7 +507,7 @@ pub async fn approval(
     Some(asked.and_then(|asked| asked.verify(reason, signed)).map(Some))
 }
 
-async fn rearm(State(requests): State<Requests>, Json(body): Json<RearmBody>) -> Response {
+async fn rearm(State(requests): State<Requests>, Said(body): Said<RearmBody>) -> Response {
     let RearmBody { reason, scope, signed } = body;
     match approval(&requests, Act::Rearm { scope }, &reason, signed.as_ref()).await {
         // the loop adds what stands in the way outside the desk
@@ -436,7 +524,7 @@ async fn configuration(State(requests): State<Requests>) -> Response {
     }
 }
 
-async fn apply(State(requests): State<Requests>, Json(body): Json<ApplyBody>) -> Response {
+async fn apply(State(requests): State<Requests>, Said(body): Said<ApplyBody>) -> Response {
     let ApplyBody { file, reason, signed } = body;
     match approval(&requests, Act::Apply { file: file.clone() }, &reason, signed.as_ref()).await {
         Some(Ok(approval)) => carry(&requests, Command::Apply { file, reason, approval }).await,
@@ -445,18 +533,18 @@ async fn apply(State(requests): State<Requests>, Json(body): Json<ApplyBody>) ->
     }
 }
 
-async fn unfreeze(State(requests): State<Requests>, Json(body): Json<ReasonBody>) -> Response {
+async fn unfreeze(State(requests): State<Requests>, Said(body): Said<ReasonBody>) -> Response {
     match body.instrument {
         Some(instrument) => carry(&requests, Command::Unfreeze { instrument, reason: body.reason }).await,
         None => refused(vec![SpecFault { field: "instrument".into(), value: String::new(), expected: "a frozen market".into() }]),
     }
 }
 
-async fn write_off(State(requests): State<Requests>, Json(body): Json<WriteOffBody>) -> Response {
+async fn write_off(State(requests): State<Requests>, Said(body): Said<WriteOffBody>) -> Response {
     carry(&requests, Command::CloseTransfer { id: body.transfer, reason: body.reason }).await
 }
 
-async fn accept_wallet(State(requests): State<Requests>, Json(body): Json<ReasonBody>) -> Response {
+async fn accept_wallet(State(requests): State<Requests>, Said(body): Said<ReasonBody>) -> Response {
     carry(&requests, Command::AcceptWallet { reason: body.reason }).await
 }
 
@@ -475,4 +563,33 @@ fn refused(faults: Vec<SpecFault>) -> Response {
 fn leaving() -> Response {
     let fault = SpecFault { field: "daemon".into(), value: "stopping".into(), expected: "a running daemon".into() };
     (StatusCode::SERVICE_UNAVAILABLE, Json(ErrorBody { faults: vec![fault] })).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_is_on_the_list() {
+        let routes = include_str!("api.rs").lines().filter_map(|line| line.trim().strip_prefix(".route(\""));
+        let routes: Vec<String> = routes
+            .filter_map(|line| line.split_once("\", "))
+            .map(|(path, by)| format!("{} {path}", if by.starts_with("get") { "GET" } else { "POST" }))
+            .collect();
+        assert_eq!(routes, PATHS);
+    }
+
+    #[test]
+    fn a_level_is_one_of_those_that_stop_something() {
+        let read = |text: &str| serde_json::from_str::<KillBody>(text).map(|body| body.level).map_err(|e| e.to_string());
+        for word in ["reduce-only", "reduce_only"] {
+            assert_eq!(read(&format!(r#"{{"level":"{word}","cause":""}}"#)), Ok(StopLevel::ReduceOnly));
+        }
+        for bad in ["run", "halt", "", "CANCEL"] {
+            let why = read(&format!(r#"{{"level":"{bad}","cause":""}}"#)).unwrap_err();
+            assert!(why.contains("one of reduce-only, block, cancel, flatten, sever"), "{why}");
+        }
+        let why = read(r#"{"level":"cancel","scope":"moon","cause":""}"#).unwrap_err();
+        assert!(why.contains("all, venue:hyperliquid, market:hyperliquid:BTC or parent:P7"), "{why}");
+    }
 }

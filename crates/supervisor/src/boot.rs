@@ -104,7 +104,15 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
     let listener =
         api::bind(&config.socket).map_err(|e| Failure::other(format!("the operator socket {}: {e}", config.socket.display())))?;
     info!(socket = %config.socket.display(), journal = %journal_dir.display(), "operator socket open");
-    let door = tokio::spawn(api::serve(listener, requests_in.clone(), Arc::clone(&gate), alerts.clone()));
+    let serving = api::serve(listener, requests_in.clone(), Arc::clone(&gate), alerts.clone());
+    let door = tokio::spawn({
+        let wire = Arc::clone(&wire);
+        async move {
+            // a door that is shut for good is a button that does not work
+            let why = serving.await.map_or_else(|e| e.to_string(), |()| "it ended".to_owned());
+            wire.fell(format!("the operator socket is not served any more: {why}"));
+        }
+    });
     let expect = Arc::new(AtomicU32::new(u32::MAX));
     let plan = (args.plan || args.exit_when_done).then(|| {
         let items = remaining_plan(&config.plan, &opened.entries);

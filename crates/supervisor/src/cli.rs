@@ -286,7 +286,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct KillArgs {
     /// How far: reduce-only, block, cancel, flatten or sever.
-    #[arg(long, default_value = "cancel")]
+    #[arg(long, default_value = "cancel", value_parser = StopLevel::to_stop_at)]
     pub level: StopLevel,
     /// What: all, venue:hyperliquid, market:hyperliquid:BTC or parent:P7.
     #[arg(long, default_value = "all")]

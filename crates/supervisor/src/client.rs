@@ -64,8 +64,13 @@ pub async fn call<B: Serialize>(socket: &Path, method: Method, path: &str, body:
     if status.is_success() {
         return Ok(answer.to_vec());
     }
-    if matches!(status, StatusCode::UNPROCESSABLE_ENTITY | StatusCode::SERVICE_UNAVAILABLE)
-        && let Ok(ErrorBody { faults }) = serde_json::from_slice(&answer)
+    if matches!(
+        status,
+        StatusCode::UNPROCESSABLE_ENTITY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+    ) && let Ok(ErrorBody { faults }) = serde_json::from_slice(&answer)
     {
         return Err(ClientError::Refused { faults });
     }

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use alerts::Light;
-use domain::{InstrumentId, ParentId, ParentOutcome, ParentSpec, Qty, Side, StopLevel};
+use domain::{InstrumentId, ParentId, ParentOutcome, ParentSpec, Qty, Side, StopLevel, StopScope};
 use execution::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::show::money;
+use crate::show::{self, money};
 use crate::views::{ConfigLine, View};
 
 /// On a pipe, a parent without news is reported this often, in draws.
@@ -61,7 +61,7 @@ impl Frame {
         };
         let ended = view.desk.ended.iter().map(|e| line(&e.spec, &e.progress, Some(&e.outcome)));
         let live = view.desk.parents.iter().map(|p| line(&p.spec, &p.progress, None));
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = view.desk.stops.iter().flat_map(show::stops::words).collect();
         for (instrument, lots) in view.desk.positions.iter().filter(|(_, lots)| lots.0 != 0) {
             if let Some(rules) = view.instruments.get(instrument) {
                 notes.push(format!("position {instrument} {}", rules.lots_decimal(*lots).normalize()));
@@ -77,7 +77,7 @@ impl Frame {
             head: headline(view),
             head_state: format!(
                 "{:?} {} {:?} {:?} {:?} {:?}",
-                view.desk.stop, view.desk.ready, view.desk.frozen, view.levels, view.transfers, view.alerting.light
+                view.desk.stops, view.desk.ready, view.desk.frozen, view.levels, view.transfers, view.alerting.light
             ),
             parents: ended.chain(live).collect(),
             notes,
@@ -193,6 +193,9 @@ pub fn headline(view: &View) -> String {
         (level, _) => {
             write_to(&mut text, format_args!(" · STOPPED ({}: {})", level, view.desk.stop_cause));
         }
+    }
+    for line in view.desk.stops.iter().filter(|line| line.stop.scope != StopScope::All) {
+        write_to(&mut text, format_args!(" · STOPPED {} ({}: {})", line.stop.scope, line.stop.level, line.stop.cause));
     }
     for venue in &view.desk.venues {
         write_to(&mut text, format_args!(" · {}", venue.venue));

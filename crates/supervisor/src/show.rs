@@ -8,6 +8,7 @@ pub mod explain;
 pub mod hull;
 pub mod margin;
 pub mod size;
+pub mod stops;
 pub mod treasury;
 
 use std::io::IsTerminal;

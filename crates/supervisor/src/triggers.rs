@@ -90,21 +90,26 @@ impl Tripwire {
         let before = panic::take_hook();
         let this = Arc::clone(self);
         panic::set_hook(Box::new(move |info| {
-            // flags alone: whatever lock there is, the thread that panics may hold it
-            this.gate.close();
             let thread = thread::current();
             let name = thread.name().unwrap_or("a thread");
             let at = info.location().map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
             let words: String = info.payload_as_str().unwrap_or("no words").chars().take(WORDS_MAX).collect();
-            if this.panicked.set(format!("{name} panicked{at}: {words}")).is_err() {
-                tracing::trace!("one panic is enough");
-            }
-            if let Some(lookout) = this.lookout.get() {
-                lookout.unpark();
-            }
-            this.bell.notify_one();
+            this.fell(format!("{name} panicked{at}: {words}"));
             before(info);
         }));
+    }
+
+    /// A part of the process failed without which it is not to go on. Touches flags alone, since the thread that panics may hold
+    /// whatever lock there is: the lookout's thread and the loop do the rest.
+    pub fn fell(&self, words: String) {
+        self.gate.close();
+        if self.panicked.set(words).is_err() {
+            tracing::trace!("one is enough");
+        }
+        if let Some(lookout) = self.lookout.get() {
+            lookout.unpark();
+        }
+        self.bell.notify_one();
     }
 
     /// Makes a stop of a panic that nobody has made one of yet.
@@ -157,15 +162,20 @@ pub async fn latch_beside(journal_dir: &Path, stop: Stop) {
 pub fn look_out(wire: &Arc<Tripwire>, dirs: Vec<PathBuf>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Handle::current();
     let looking = Arc::clone(wire);
+    let stop_asked = move || dirs.iter().filter_map(|dir| sentinel::read(dir)).max_by_key(|stop| stop.level);
+    // the first look is over when this returns, before anything is connected
+    let mut seen = stop_asked();
+    if let Some(stop) = &seen {
+        wire.pull(stop);
+    }
     let work = move || {
         let wire = looking;
         // what it sets going runs on the runtime
         let _inside = runtime.enter();
-        let mut seen = None;
         let mut clocks = Clocks::default();
         loop {
             wire.heed();
-            let asked = dirs.iter().filter_map(|dir| sentinel::read(dir)).max_by_key(|stop| stop.level);
+            let asked = stop_asked();
             if let Some(stop) = &asked
                 && (seen != asked || (stop.level >= StopLevel::Block && !wire.gate.is_closed()))
             {

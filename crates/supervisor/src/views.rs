@@ -253,6 +253,7 @@ pub fn margin(desk: &Desk, now: Stamp) -> MarginView {
         at: now,
         stop: desk.books().stops.level(),
         stop_cause: desk.books().stops.cause().to_owned(),
+        stops: desk.stop_lines(),
         levels,
         accounts: desk.load_line(now),
         instruments: desk.books().instruments.clone(),

@@ -327,7 +327,7 @@ impl Run {
             self.world.command(Command::AcceptWallet { reason: "it was me".into() });
         }
         let Some(desk) = self.world.desk() else { return };
-        if desk.books().stops.level() > StopLevel::Run {
+        if desk.books().stops.is_set() {
             self.world.command(Command::rearm("the market fell"));
         }
         let Some(desk) = self.world.desk() else { return };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use desk::StopLine;
 use domain::{Instrument, InstrumentId, Ratio, Stamp, StopLevel, Usd};
 use margin_guard::{AccountLine, PositionLine, ScenarioLine};
 use serde::Serialize;
@@ -39,6 +40,8 @@ pub struct MarginView {
     pub stop: StopLevel,
     /// Why it is not `run`.
     pub stop_cause: String,
+    /// All that is stopped.
+    pub stops: Vec<StopLine>,
     /// Where the marks are.
     pub levels: Levels,
     /// Every account.
@@ -52,8 +55,8 @@ pub struct MarginView {
 #[must_use]
 pub fn margin(view: &MarginView, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    if view.stop != StopLevel::Run {
-        lines.extend(wrapped(&format!("STOPPED ({}): {}", view.stop, view.stop_cause), width));
+    for line in &view.stops {
+        lines.extend(super::stops::words(line).iter().flat_map(|words| wrapped(words, width)));
     }
     if view.accounts.is_empty() {
         lines.push("no account has been reported, and nothing is held".to_owned());

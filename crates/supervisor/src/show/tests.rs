@@ -201,6 +201,7 @@ fn load_line(accounts: Vec<margin_guard::AccountLine>) -> margin::MarginView {
         at: at(),
         stop: domain::StopLevel::Run,
         stop_cause: String::new(),
+        stops: Vec::new(),
         levels: margin::Levels { watch, top_up, reduce, kill, load_line },
         accounts,
         instruments: std::collections::BTreeMap::from([(btc().id, btc())]),
@@ -217,6 +218,16 @@ fn a_load_line_is_drawn_with_the_figures_it_follows_from() {
     let doubt = Some("the account has not been reported".to_owned());
     let mut view = load_line(vec![margin_guard::AccountLine { doubt, ..no_account() }]);
     (view.stop, view.stop_cause) = (domain::StopLevel::ReduceOnly, "the day has lost 3100, its budget is 3000".to_owned());
+    let stop = |scope: &str, level, trigger, cause: &str| {
+        let stop = domain::Stop { scope: scope.parse().unwrap(), ..domain::Stop::all(level, trigger, cause) };
+        let next = "see plimsoll margin; then plimsoll rearm --reason …".to_owned();
+        desk::StopLine { stop, since_ms: at().wall_ms, next }
+    };
+    view.stops = vec![
+        stop("all", domain::StopLevel::ReduceOnly, domain::Trigger::Guard, &view.stop_cause),
+        stop("parent:P7", domain::StopLevel::Block, domain::Trigger::Rejects, "the venue refused 5 of 6 orders of P7"),
+    ];
+    view.stops[1].stop = view.stops[1].stop.clone().with("refusals", 5).with("answers", 6);
     golden("margin_unknown", &margin::margin(&view, 80));
     assert_eq!(margin::margin(&load_line(Vec::new()), 80), ["no account has been reported, and nothing is held"]);
 }

@@ -20,6 +20,7 @@ mod operator;
 mod process;
 mod proxy;
 mod rearm;
+mod reload;
 mod routes;
 mod stop;
 mod strangers;

@@ -83,7 +83,9 @@ impl StopLevel {
     pub fn to_stop_at(text: &str) -> Result<StopLevel, BadLevel> {
         match text.parse()? {
             StopLevel::Run => Err(BadLevel { text: text.to_owned() }),
-            level => Ok(level),
+            level @ (StopLevel::ReduceOnly | StopLevel::Block | StopLevel::Cancel | StopLevel::Flatten | StopLevel::Sever) => {
+                Ok(level)
+            }
         }
     }
 }

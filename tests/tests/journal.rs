@@ -129,6 +129,7 @@ dd if=/dev/zero of=state/filling bs=4096 2>/dev/null
 echo filled
 wait $daemon
 echo "daemon ended with $?"
+{ [ -e state/STOP ] || grep -q '"trigger":"journal"' state/journal/LATCH; } && echo "stopped beside the journal"
 rm state/filling
 "$PLIMSOLL" --config daemon.toml audit
 echo "audit ended with $?"
@@ -183,6 +184,7 @@ fn f66_a_full_disk_ends_the_daemon_with_everything_cancelled_and_the_journal_who
     let exit = script.wait_exit(SOON).unwrap();
     let said = script.last_words();
     assert!(exit.success() && said.contains("daemon ended with 74") && said.contains("can no longer be written"), "{said}");
+    assert!(said.contains("stopped beside the journal"), "the second store is set although the disk is full (I21): {said}");
     assert!(said.contains("; 0 findings") && said.contains("audit ended with 0"), "what was acknowledged is whole: {said}");
     assert_eq!(rig.open_orders().unwrap(), Vec::<Value>::new(), "{said}");
 }

@@ -20,7 +20,7 @@ fn two() -> Rig {
 
 /// What an operator signs at this moment, good for `minutes`.
 fn signed(rig: &Rig, scope: Option<StopScope>, by: u8, minutes: u64) -> Approval {
-    let challenge = rig.desk.challenge(rig.now, &Act::Rearm { scope }).unwrap();
+    let challenge = rig.desk.challenge(rig.now, &Act::Rearm { scope }).unwrap_or_else(|faults| panic!("{faults:?}"));
     Approval { by: operator(by), challenge: challenge.id, until_ms: rig.now.wall_ms + minutes * 60_000 }
 }
 

@@ -204,8 +204,8 @@ fn bytes(play: &mut Play) {
         ("a NUL byte", text.replacen("20", "2\0", 1).into_bytes(), Refused("NUL")),
         ("Latin-1", [text.as_bytes(), b"# f\xFCr alle\n"].concat(), Refused("UTF-8")),
         ("a megabyte and more", [text.as_bytes(), &b"# and so on\n".repeat(100_000)].concat(), Refused("larger")),
-        ("cut off in a section's name", text[..text.find("[guard.siz").unwrap() + 8].as_bytes().to_vec(), Refused("TOML")),
-        ("cut off before the guard", text[..text.find("[guard]").unwrap()].as_bytes().to_vec(), Refused("guard.allow")),
+        ("cut off in a section's name", text.as_bytes()[..text.find("[guard.siz").unwrap() + 8].to_vec(), Refused("TOML")),
+        ("cut off before the guard", text.as_bytes()[..text.find("[guard]").unwrap()].to_vec(), Refused("guard.allow")),
         ("a log in its place", b"2026-01-01 started\n2026-01-01 stopped\n".to_vec(), Refused("TOML")),
     ];
     for (what, bytes, want) in cases {
@@ -266,6 +266,10 @@ fn changes(play: &mut Play) {
     play.rig.wait("a stop by the file", SOON, stopped).unwrap();
     let status = play.look("the broken file");
     assert_eq!((&status["config"]["last"]["outcome"], stopped(&status)), (&Value::from("refused"), true));
+    // nor does it keep an operator out
+    let (code, said, warned) = play.rig.run(&["kill", "--level", "flatten", "--cause", "the file is broken"]).unwrap();
+    assert!(code == Some(0) && said.contains("all: flatten") && warned.contains("all the same"), "{said}{warned}");
+    let stopped = |s: &Value| s["desk"]["stop"] == "flatten";
     play.put(mixed.as_bytes());
     let status = play.look("the file without the stop");
     assert!(status["config"]["last"]["outcome"] == "unchanged" && stopped(&status), "{}", status["config"]);

@@ -51,7 +51,7 @@ pub enum Task {
         /// Hash of the file that is meant, as status and alerts show it. Absent: the one whose changes are held now.
         #[arg(long)]
         file: Option<String>,
-        /// Where [[operators]] are configured.
+        /// Where `[[operators]]` are configured.
         #[command(flatten)]
         approval: ApprovalArgs,
     },
@@ -142,7 +142,7 @@ pub enum Task {
         /// What; absent: all that is stopped.
         #[arg(long)]
         scope: Option<StopScope>,
-        /// Where [[operators]] are configured.
+        /// Where `[[operators]]` are configured.
         #[command(flatten)]
         approval: ApprovalArgs,
     },

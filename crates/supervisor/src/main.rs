@@ -46,6 +46,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Task};
+use crate::config::Places;
+use crate::tasks::Asked;
 
 /// Exit codes beyond 0 and 1, after sysexits where it has one.
 mod exit {
@@ -134,12 +136,16 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Task::Kill(args)) if args.direct => return watchdog::direct::kill(&beside(&cli.set)?, args).await,
         _ => {}
     }
-    let config = config::load(cli.config.as_deref(), &cli.set, std::env::vars(), wall::today())
-        .map_err(|e| Failure::new(exit::CONFIG, &e))?;
+    let loaded = config::load(cli.config.as_deref(), &cli.set, std::env::vars(), wall::today());
+    let loaded = loaded.map_err(|e| Failure::new(exit::CONFIG, &e));
     match cli.command {
-        None => boot::run(config, &cli::RunArgs { plan: true, exit_when_done: true, json: false }, &cli.set, cli.config).await,
-        Some(Task::Run(args)) => boot::run(config, &args, &cli.set, cli.config).await,
-        Some(Task::Paper(args)) => venue::serve_paper(&config, &args).await,
-        Some(task) => tasks::run(&config, task).await,
+        None => boot::run(loaded?, &cli::RunArgs { plan: true, exit_when_done: true, json: false }, &cli.set, cli.config).await,
+        Some(Task::Run(args)) => boot::run(loaded?, &args, &cli.set, cli.config).await,
+        Some(Task::Paper(args)) => venue::serve_paper(&loaded?, &args).await,
+        Some(task) => {
+            let places = config::places(cli.config.as_deref(), &cli.set, std::env::vars());
+            let places = loaded.as_ref().map_or_else(|_| places, |config| Ok(Places::of(config)));
+            tasks::run(Asked { places: places.map_err(|e| Failure::new(exit::CONFIG, &e))?, config: loaded }, task).await
+        }
     }
 }

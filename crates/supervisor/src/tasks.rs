@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::api::{AckBody, ApplyBody, KillBody, RearmBody, ReasonBody, WriteOffBo
 use crate::approval::{ApprovalArgs, Approving, ToSign};
 use crate::cli::{AlertsAction, Conformance, KillArgs, SubmitArgs, TapeAction, Task, TreasuryAction};
 use crate::client::{ClientError, call};
-use crate::config::{Checked, RawParent, TreasuryPart};
+use crate::config::{Checked, Places, RawParent, TreasuryPart};
 use crate::live::{Frame, Live};
 use crate::wall::Wall;
 use crate::{Failure, approval, boot, drill, exit, published, reload, show, telling, views};
@@ -25,26 +25,59 @@ use crate::{Failure, approval, boot, drill, exit, published, reload, show, telli
 /// How often `watch` looks.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
 
+/// What a task may need of the configuration.
+#[derive(Debug)]
+pub struct Asked {
+    /// Where the daemon is.
+    pub places: Places,
+    /// The whole, or what is wrong with it. An edit that went wrong keeps nobody from looking, stopping and asking why.
+    pub config: Result<Checked, Failure>,
+}
+
+impl Asked {
+    fn socket(&self) -> &Path {
+        self.warn();
+        &self.places.socket
+    }
+
+    fn journal_dir(&self) -> PathBuf {
+        self.warn();
+        self.places.state_dir.join("journal")
+    }
+
+    fn warn(&self) {
+        if let Err(failure) = &self.config {
+            let at = self.places.state_dir.display();
+            eprintln!("plimsoll: {}\nplimsoll: looking for the daemon in {at} all the same", failure.why());
+        }
+    }
+}
+
 /// Carries out `task`.
 ///
 /// # Errors
 /// What kept it from success.
-pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
-    let socket = config.socket.as_path();
-    let journal_dir = config.state_dir.join("journal");
+pub async fn run(asked: Asked, task: Task) -> Result<ExitCode, Failure> {
     match task {
-        Task::Check { json, diff: true } => check_diff(config, &journal_dir, json).await?,
-        Task::Check { json, diff: false } => check(config, json)?,
-        Task::Apply { reason, file, approval } => apply(socket, reason, file, &approval).await?,
+        Task::Check { json, diff: true } => check_diff(&asked.config?, json).await?,
+        Task::Check { json, diff: false } => check(&asked.config?, json)?,
+        Task::Drill(args) => return drill::run(&asked.config?, &args).await,
+        Task::Treasury { json, action: None } => treasury(&asked.config?, json).await?,
+        Task::Alerts { action: Some(AlertsAction::Test { target }), .. } => {
+            let good = telling::trial(&asked.config?, target.as_deref()).await?;
+            return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Task::Alerts { json, action: None } => alerts(&asked.config?, json).await?,
+        Task::Apply { reason, file, approval } => apply(asked.socket(), reason, file, &approval).await?,
         Task::Submit(args) => {
-            let reply = post(socket, "/parents", &raw_parent(&args)).await?;
+            let reply = post(asked.socket(), "/parents", &raw_parent(&args)).await?;
             if let CommandReply::Accepted(id) = reply {
                 say!("{id}");
             }
         }
-        Task::Status { json: true } => say!("{}", String::from_utf8_lossy(&get(socket, "/status").await?)),
+        Task::Status { json: true } => say!("{}", String::from_utf8_lossy(&get(asked.socket(), "/status").await?)),
         Task::Status { json: false } => {
-            let frame = frame(socket).await?;
+            let frame = frame(asked.socket()).await?;
             say!("{}", frame.head);
             frame.parents.iter().for_each(|line| say!("{}  {}", line.title, line.details));
             frame.notes.iter().for_each(|note| say!("{note}"));
@@ -54,64 +87,58 @@ pub async fn run(config: &Checked, task: Task) -> Result<ExitCode, Failure> {
             if let Some(side) = side {
                 query.push_str(&format!("&side={side}"));
             }
-            show_or_json(socket, query, json).await?;
+            show_or_json(asked.socket(), query, json).await?;
         }
-        Task::Margin { json } => show_or_json(socket, "/margin?".to_owned(), json).await?,
-        Task::Drill(args) => return drill::run(config, &args).await,
-        Task::Treasury { json, action: None } => treasury(config, &journal_dir, json).await?,
+        Task::Margin { json } => show_or_json(asked.socket(), "/margin?".to_owned(), json).await?,
         Task::Treasury { action: Some(TreasuryAction::WriteOff { transfer, reason }), .. } => {
             let id = transfer.parse::<TransferId>();
             let transfer =
                 id.map_err(|_| Failure::other(format!("transfer = {transfer}: the number of a transfer, such as T3")))?;
-            post(socket, "/treasury/write-off", &WriteOffBody { transfer, reason }).await?;
+            post(asked.socket(), "/treasury/write-off", &WriteOffBody { transfer, reason }).await?;
             say!("{transfer} is closed; what it moved counts as spent");
         }
         Task::Treasury { action: Some(TreasuryAction::AcceptWallet { reason }), .. } => {
-            post(socket, "/treasury/accept-wallet", &ReasonBody { reason, instrument: None }).await?;
+            post(asked.socket(), "/treasury/accept-wallet", &ReasonBody { reason, instrument: None }).await?;
             say!("the wallet may be used again");
-        }
-        Task::Alerts { action: Some(AlertsAction::Test { target }), .. } => {
-            let good = telling::trial(config, target.as_deref()).await?;
-            return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Task::Alerts { action: Some(AlertsAction::Ack { id, by }), .. } => {
             let id = id.parse::<AlertId>().map_err(Failure::other)?;
-            post(socket, "/alerts/ack", &AckBody { id, by }).await?;
+            post(asked.socket(), "/alerts/ack", &AckBody { id, by }).await?;
             say!("{id} is acknowledged; nobody is told of it any more");
         }
-        Task::Alerts { json, action: None } => alerts(config, json).await?,
-        Task::Watch => watch(socket).await?,
-        Task::Pause { parent } => change(socket, parent, &ParentChange::Pause).await?,
-        Task::Resume { parent } => change(socket, parent, &ParentChange::Resume).await?,
-        Task::Cancel { parent } => change(socket, parent, &ParentChange::Cancel).await?,
-        Task::Amend { parent, quantity, horizon } => amend(socket, parent, quantity.as_deref(), horizon).await?,
+        Task::Watch => watch(asked.socket()).await?,
+        Task::Pause { parent } => change(asked.socket(), parent, &ParentChange::Pause).await?,
+        Task::Resume { parent } => change(asked.socket(), parent, &ParentChange::Resume).await?,
+        Task::Cancel { parent } => change(asked.socket(), parent, &ParentChange::Cancel).await?,
+        Task::Amend { parent, quantity, horizon } => amend(asked.socket(), parent, quantity.as_deref(), horizon).await?,
         Task::Kill(KillArgs { level, scope, cause, .. }) => {
-            post(socket, "/kill", &KillBody { level, scope, cause }).await?;
+            post(asked.socket(), "/kill", &KillBody { level, scope, cause }).await?;
             let doing = if level >= StopLevel::Cancel { "; what is open there is being cancelled" } else { "" };
             say!("{scope}: {level}{doing}; this holds over restarts until plimsoll rearm");
         }
-        Task::Rearm { reason, scope, approval } => rearm(socket, reason, scope, &approval).await?,
+        Task::Rearm { reason, scope, approval } => rearm(asked.socket(), reason, scope, &approval).await?,
         Task::Unfreeze { instrument, reason } => {
             let instrument = instrument.parse().map_err(|e| Failure::new(1, &e))?;
-            post(socket, "/unfreeze", &ReasonBody { reason, instrument: Some(instrument) }).await?;
+            post(asked.socket(), "/unfreeze", &ReasonBody { reason, instrument: Some(instrument) }).await?;
             say!("unfrozen");
         }
-        Task::Report { json, parent } => boot::report(&journal_dir, json, parent)?,
-        Task::Explain { order, json } => explain(&journal_dir, &order, json)?,
-        Task::Audit { json } => return audit(&journal_dir, json),
-        Task::Export => export(&journal_dir)?,
+        Task::Report { json, parent } => boot::report(&asked.journal_dir(), json, parent)?,
+        Task::Explain { order, json } => explain(&asked.journal_dir(), &order, json)?,
+        Task::Audit { json } => return audit(&asked.journal_dir(), json),
+        Task::Export => export(&asked.journal_dir())?,
         Task::Run(_) | Task::Paper(_) | Task::Watchdog | Task::Conformance { .. } | Task::Tape { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// What the file would change, by the running daemon's word or by the journal's.
-async fn check_diff(config: &Checked, journal_dir: &Path, json: bool) -> Result<(), Failure> {
+async fn check_diff(config: &Checked, json: bool) -> Result<(), Failure> {
+    let journal_dir = config.state_dir.join("journal");
     let (against, view) = match call::<()>(config.socket.as_path(), Method::GET, "/config", None).await {
         Ok(answer) => ("the running daemon", Some(in_force(&answer)?)),
         Err(ClientError::NotRunning { .. }) if journal_dir.exists() => {
             let unusable = |e: &dyn std::error::Error| Failure::new(exit::JOURNAL_UNUSABLE, e);
-            let records = journal::export(journal_dir).map_err(|e| unusable(&e))?;
+            let records = journal::export(&journal_dir).map_err(|e| unusable(&e))?;
             let entries: Vec<Stamped> = records.map(|r| r.decode()).collect::<Result<_, _>>().map_err(|e| unusable(&e))?;
             ("the configuration that was in force last, by the journal", reload::journaled(&entries))
         }
@@ -318,7 +345,8 @@ fn explain(journal_dir: &Path, order: &str, json: bool) -> Result<(), Failure> {
 }
 
 /// What a running daemon says, or the journal if there is none.
-async fn treasury(config: &Checked, journal_dir: &Path, json: bool) -> Result<(), Failure> {
+async fn treasury(config: &Checked, json: bool) -> Result<(), Failure> {
+    let journal_dir = config.state_dir.join("journal");
     let socket = config.socket.as_path();
     let path = if json { "/treasury".to_owned() } else { format!("/treasury?width={}", show::width()) };
     match call::<()>(socket, Method::GET, &path, None).await {
@@ -330,7 +358,7 @@ async fn treasury(config: &Checked, journal_dir: &Path, json: bool) -> Result<()
         Err(e) => return Err(failed(&e)),
     }
     let unusable = |e: &dyn std::error::Error| Failure::new(exit::JOURNAL_UNUSABLE, e);
-    let records = journal::export(journal_dir).map_err(|e| unusable(&e))?;
+    let records = journal::export(&journal_dir).map_err(|e| unusable(&e))?;
     let entries: Vec<Stamped> = records.map(|r| r.decode()).collect::<Result<_, _>>().map_err(|e| unusable(&e))?;
     let page = views::journaled_treasury(config, &entries).map_err(|e| unusable(&e))?;
     if json {

@@ -16,6 +16,7 @@ use super::change::Keys;
 use super::file::Origin;
 use super::kill::KillPart;
 use super::operators;
+use super::places::Places;
 use super::raw::{Raw, RawDaemon, RawHyperliquid, RawPaper, RawPaperChain, Scalar, Unknown};
 use super::treasury::{Around, TreasuryPart};
 use super::watchdog::{self, WatchdogPart};
@@ -442,9 +443,10 @@ pub(super) fn check_daemon(faults: &mut Faults, raw: &RawDaemon, base: &Path) ->
     const LOGS: &[(&str, LogStyle)] = &[("auto", LogStyle::Auto), ("human", LogStyle::Human), ("json", LogStyle::Json)];
     const FOREIGN: &[(&str, ForeignPolicy)] = &[("freeze", ForeignPolicy::Freeze), ("report", ForeignPolicy::Report)];
     faults.unknown("daemon", &raw.unknown);
-    let state_dir = base.join(raw.state_dir.as_ref().map_or("../var/plimsoll", |s| &s.0));
+    let written = |value: &Option<Scalar>| value.as_ref().map(|text| text.0.clone());
+    let Places { state_dir, socket } = Places::new(base, written(&raw.state_dir), written(&raw.socket));
     DaemonPart {
-        socket: raw.socket.as_ref().map_or_else(|| state_dir.join("plimsoll.sock"), |s| base.join(&s.0)),
+        socket,
         log: faults.read("daemon.log", raw.log.as_ref(), LogStyle::Auto, "auto, human or json", word(LOGS)),
         seed: Seed(faults.read("daemon.seed", raw.seed.as_ref(), 1, "a whole number from 0", |t| t.parse().ok())),
         foreign: faults.read("daemon.foreign", raw.foreign.as_ref(), ForeignPolicy::Freeze, "freeze or report", word(FOREIGN)),

@@ -11,6 +11,7 @@ mod file;
 mod kill;
 mod operators;
 mod parent;
+mod places;
 mod raw;
 mod scan;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use checked::{Checked, Endpoint, LogStyle, PaperMarket};
 pub use file::{Origin, Seen, peek, seen};
 pub use kill::OnStop;
 pub use parent::plan_to_spec;
+pub use places::Places;
 pub use raw::RawParent;
 pub use scan::scan_for_stop;
 pub use treasury::TreasuryPart;
@@ -111,6 +113,19 @@ fn checked(merged: Merged, today: u32) -> Result<Checked, ConfigError> {
             Err(ConfigError::Faults { path, faults })
         }
     }
+}
+
+/// Where the running daemon is to be found, read from a file that is no valid configuration: an edit that went wrong must not keep
+/// anybody from stopping it.
+///
+/// # Errors
+/// If no file was named and there is none at the usual place.
+pub fn places(
+    file: Option<&Path>,
+    set: &[String],
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Places, ConfigError> {
+    Ok(Places::scan(&named(file)?, set, &environment.into_iter().collect()))
 }
 
 /// Reads as much of the configuration as it takes to cancel everything.

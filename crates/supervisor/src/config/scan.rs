@@ -44,6 +44,24 @@ pub fn scan_for_stop(bytes: &[u8]) -> Option<StopLevel> {
     engaged.then(|| level.unwrap_or(StopLevel::Cancel))
 }
 
+/// A quoted value of `[daemon]`, as far as it can be read, whatever else is wrong with the file: of the last line `key = "…"` below a
+/// line `[daemon]` and above the next one that begins with `[`.
+pub fn scan_for_daemon(bytes: &[u8], key: &str) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let (mut inside, mut found) = (false, None);
+    for line in text.lines().map(|line| line.trim_start_matches('\u{feff}').trim()) {
+        if line.starts_with('[') {
+            inside = line.split('#').next().unwrap_or_default().trim() == "[daemon]";
+            continue;
+        }
+        let Some((_, value)) = line.split_once('=').filter(|(name, _)| inside && name.trim() == key) else { continue };
+        let value = value.trim_start();
+        let quoted = value.chars().next().filter(|c| "\"'".contains(*c)).and_then(|quote| value[1..].split_once(quote));
+        found = quoted.map(|(value, _)| value.to_owned()).or(found);
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +92,14 @@ mod tests {
         assert_eq!(scan_for_stop(&broken), cancel);
         broken.truncate(20);
         assert_eq!(scan_for_stop(&broken), None, "what is not there cannot be read");
+    }
+
+    #[test]
+    fn the_daemon_is_found_by_a_file_that_is_no_configuration() {
+        let said = |text: &str| scan_for_daemon(text.as_bytes(), "state_dir");
+        assert_eq!(said("[guard\nx = = 3\n[daemon] # where\n state_dir = \"/var/a b\" # here\n").as_deref(), Some("/var/a b"));
+        assert_eq!(said("\u{feff}[daemon]\r\nstate_dir='x'\r\n[other]\nstate_dir = 'y'").as_deref(), Some("x"));
+        assert_eq!(said("[daemon]\nstate_dir = \"/var/a\nstate_dirs = 'z'"), None, "unclosed");
+        assert_eq!(said("state_dir = 'x'"), None, "outside");
     }
 }

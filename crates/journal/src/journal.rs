@@ -369,7 +369,8 @@ impl Boot<'_> {
         let [a, b, c, d, ..] = *digest.as_bytes();
         let meta = Meta { identity: self.identity.clone(), tag: JournalTag(u32::from_be_bytes([a, b, c, d])) };
         let text = serde_json::to_string(&meta).map_err(|e| self.io("cannot describe", store::NAME)(io::Error::other(e)))?;
-        if !self.dir.join(latch::NAME).exists() {
+        // whatever stands there stays, a link to nowhere too: it counts as latched
+        if self.dir.join(latch::NAME).symlink_metadata().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
             latch_clear(self.dir, None).map_err(self.io("cannot write", latch::NAME))?;
         }
         Witness::start(self.dir, Head { seq: 0, hash: root(&text) }).map_err(self.io("cannot write", head::NAME))?;
@@ -453,6 +454,7 @@ impl Boot<'_> {
                 latch_set(self.dir, stop).map_err(self.io("cannot write", latch::NAME))?;
             }
         }
+        latch::put_right(self.dir, &latch);
         let ballast = Ballast::at(self.dir);
         if let Err(e) = ballast.load(self.options.ballast_bytes) {
             tracing::warn!(error = %e, bytes = self.options.ballast_bytes, "no room for the journal's ballast");

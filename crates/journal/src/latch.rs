@@ -47,18 +47,19 @@ fn decode(text: &[u8]) -> Result<Stops, String> {
 /// Reads the sentinel in the journal directory `dir`. Unreadable, garbled or missing means that everything is cancelled (I21).
 #[must_use]
 pub fn latch_read(dir: &Path) -> Stops {
+    look(dir).unwrap_or_else(|unreadable| unreadable)
+}
+
+/// What the sentinel says; an error is what it counts as, since it cannot be read.
+fn look(dir: &Path) -> Result<Stops, Stops> {
     let path = dir.join(NAME);
-    let why = match disk::read_bounded(&path, BYTES_MAX) {
-        Ok(text) => match decode(&text) {
-            Ok(stops) => return stops,
-            Err(why) => why,
-        },
-        Err(e) => e.to_string(),
-    };
-    let cause = format!("{} cannot be read, which counts as latched: {why}", path.display());
-    let mut stops = Stops::default();
-    stops.raise(&Stop::all(StopLevel::Cancel, Trigger::Latch, cause));
-    stops
+    let read = disk::read_bounded(&path, BYTES_MAX).map_err(|e| e.to_string()).and_then(|text| decode(&text));
+    read.map_err(|why| {
+        let cause = format!("{} cannot be read, which counts as latched: {why}", path.display());
+        let mut stops = Stops::default();
+        stops.raise(&Stop::all(StopLevel::Cancel, Trigger::Latch, cause));
+        stops
+    })
 }
 
 /// Writes the sentinel: `stop` and what stands there already, whichever is higher in its scope.
@@ -71,6 +72,19 @@ pub fn latch_set(dir: &Path, stop: &Stop) -> io::Result<()> {
     // the whole cause and its numbers are in the journal
     let short = Stop { cause: stop.cause.chars().take(CAUSE_MAX).collect(), inputs: BTreeMap::new(), ..stop.clone() };
     if stops.raise(&short) { write(dir, &stops) } else { Ok(()) }
+}
+
+/// Puts a sentinel right that cannot be read: from here on it says what it counts as, and what `stops` says besides. Otherwise the
+/// loss of the other store would one day find it missing as well.
+pub(crate) fn put_right(dir: &Path, stops: &Stops) {
+    let _one = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Err(mut unreadable) = look(dir) {
+        unreadable.join(stops);
+        if let Err(e) = write(dir, &unreadable) {
+            // as it is it counts as much
+            tracing::warn!(error = %e, "the latch file could not be put right");
+        }
+    }
 }
 
 /// Ends the stop of `scope`, or all of them, in the sentinel. Call it after an `Entry::Rearm` is durable, never before; appending
@@ -125,6 +139,24 @@ mod tests {
         assert_eq!(latch_read(dir.path()), said);
         std::fs::write(&path, vec![b' '; 1 << 20]).unwrap();
         assert_eq!(latch_read(dir.path()).level(), StopLevel::Cancel, "endless");
+    }
+
+    #[test]
+    fn one_that_could_not_be_read_is_put_right() {
+        let dir = tempfile::tempdir().unwrap();
+        let scope = "parent:P3".parse().unwrap();
+        let mut stops = Stops::default();
+        stops.raise(&Stop { scope, ..stop(StopLevel::Flatten, "out") });
+        put_right(dir.path(), &stops);
+        let said = look(dir.path()).unwrap();
+        assert_eq!((said.level(), said.of(scope).map(|s| s.level)), (StopLevel::Cancel, Some(StopLevel::Flatten)));
+        latch_clear(dir.path(), None).unwrap();
+        put_right(dir.path(), &stops);
+        assert_eq!(look(dir.path()).unwrap(), Stops::default(), "one that can be read is left alone");
+        std::fs::remove_file(dir.path().join(NAME)).unwrap();
+        std::fs::create_dir(dir.path().join(NAME)).unwrap();
+        put_right(dir.path(), &stops);
+        assert_eq!(latch_read(dir.path()).level(), StopLevel::Cancel, "what cannot be put right still counts");
     }
 
     #[test]

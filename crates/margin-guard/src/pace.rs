@@ -27,15 +27,15 @@ pub(crate) struct Storm {
 const MINUTE: Span = Span::secs(60);
 
 /// Whether a refusal says that something is wrong at the venue. Being too late for a passive price, or finding nothing to take, is the
-/// market's doing; placements know how to answer it. What was never sent was refused by nobody.
+/// market's doing; placements know how to answer it. A request budget that is spent, ours mostly before anything is sent, has room
+/// again within a minute. What was never sent was refused by nobody.
 const fn counts(kind: RejectKind) -> bool {
     match kind {
-        RejectKind::WouldTake | RejectKind::NothingToTake | RejectKind::NotSent => false,
+        RejectKind::WouldTake | RejectKind::NothingToTake | RejectKind::Throttled | RejectKind::NotSent => false,
         RejectKind::Malformed
         | RejectKind::Margin
         | RejectKind::ReduceOnly
         | RejectKind::PostOnlyWindow
-        | RejectKind::Throttled
         | RejectKind::Expired
         | RejectKind::Auth
         | RejectKind::Other => true,

@@ -55,7 +55,7 @@ fn c50_a_parent_that_is_refused_five_times_is_stopped_and_stays_so() {
 #[test]
 fn c50_what_the_market_answers_and_what_was_never_sent_is_no_storm() {
     let mut rig = Rig::new();
-    for kind in [RejectKind::WouldTake, RejectKind::NothingToTake, RejectKind::NotSent] {
+    for kind in [RejectKind::WouldTake, RejectKind::NothingToTake, RejectKind::Throttled, RejectKind::NotSent] {
         let parent = refused(&mut rig, kind, 7);
         assert_eq!(stops(&rig), [], "{kind:?}");
         rig.command(domain::Command::Change(parent, domain::ParentChange::Cancel));

@@ -22,6 +22,7 @@ mod rearm;
 mod reload;
 mod routes;
 mod stop;
+mod stop_matrix;
 mod strangers;
 mod treasury;
 mod treasury_inside;

@@ -20,10 +20,16 @@ const PASSIVE: [&str; 4] = ["--slices", "2", "--placement", "passive"];
 
 /// A venue, and the configuration of a daemon that is watched with a key of the watchdog's own.
 fn rig(dir: &Path, watchdog: &str, set: &[&str]) -> Rig {
-    fs::write(dir.join("watchdog.key"), WATCHDOG_KEY).unwrap();
-    fs::set_permissions(dir.join("watchdog.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let section = format!("[watchdog]\nkey_file = \"watchdog.key\"\n{watchdog}");
     let rig = Rig::on(dir, &[], &section, set).unwrap();
+    approve(&rig, dir);
+    rig
+}
+
+/// Puts the watchdog's key into `dir`, and has the account approve it.
+pub fn approve(rig: &Rig, dir: &Path) {
+    fs::write(dir.join("watchdog.key"), WATCHDOG_KEY).unwrap();
+    fs::set_permissions(dir.join("watchdog.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let nonce = u64::try_from(now.as_millis()).unwrap();
     let approval = Action::ApproveAgent(ApproveAgent {
@@ -37,16 +43,15 @@ fn rig(dir: &Path, watchdog: &str, set: &[&str]) -> Rig {
     let signed = sign(&master, approval, nonce, None, None, Network::Testnet).unwrap();
     let answer = http::post(&rig.venue.url(), "/exchange", &serde_json::to_value(&signed).unwrap()).unwrap();
     assert_eq!(answer["status"], "ok", "{answer}");
-    rig
 }
 
 /// `plimsoll watchdog`, and what it says.
-struct Watchdog {
+pub struct Watchdog {
     daemon: Daemon,
 }
 
 impl Watchdog {
-    fn start(dir: &Path) -> Watchdog {
+    pub fn start(dir: &Path) -> Watchdog {
         Watchdog::with(dir, "watchdog.first_beat=20s")
     }
 
@@ -54,7 +59,7 @@ impl Watchdog {
         Watchdog { daemon: Daemon::spawn(dir, &["--config", "daemon.toml", "--set", set, "watchdog"], &[]).unwrap() }
     }
 
-    fn wait(&mut self, words: &str) -> String {
+    pub fn wait(&mut self, words: &str) -> String {
         let until = Instant::now() + SOON;
         loop {
             if let Some(line) = self.daemon.proc.stderr().into_iter().find(|line| line.contains(words)) {

@@ -8,6 +8,7 @@ mod bench;
 mod checks;
 mod crashes;
 mod shell;
+mod stops;
 mod suite;
 mod tidy;
 mod tools;
@@ -33,6 +34,10 @@ usage: cargo xtask <command>
   treasury-crash [N]
                  N runs (500) of a daemon that is killed at every state of a transfer, with every fault of the chain;
                  prints a table. Some of them are made by every `test`
+  stop-matrix [N] [WORDS]
+                 every trigger, level, scope and fault of a latch's store of a daemon that is stopped, or N of them, or
+                 those whose line has all of WORDS, such as `cli cancel market`; prints a line each. Some of them are
+                 made by every `test`
   bench [ARGS]   build for release and run the duels (ARGS: names of duels, --json, --rounds N, --list)
   bench kill [ARGS]
                  build for release and stop a daemon with many open orders, again and again, in fair weather and in foul; the
@@ -67,6 +72,7 @@ fn run(args: &[String]) -> Result<()> {
         "deny" => checks::deny(&ctx)?,
         "bench" => bench::run(&ctx, rest)?,
         "treasury-crash" => crashes::run(&ctx, rest)?,
+        "stop-matrix" => stops::run(&ctx, rest)?,
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             return Ok(());

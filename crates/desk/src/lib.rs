@@ -6,8 +6,8 @@
 //!
 //! The desk does not know limits (`margin-guard` judges every order), schedules (`execution` proposes), wire formats or
 //! sockets. Start with [`Desk::apply`]; `orders` holds the life of an order, `reconcile` what a pull from the venue changes,
-//! `stopping` what a stop does and `flatten` how positions are closed by one; `watch` what is looked at once a second: statistics, profit, the load of each account and the way back from too much of it;
-//! `treasury` moves collateral to an account that needs it.
+//! `stopping` what a stop does and `flatten` how positions are closed by one; `watch` what is looked at once a second: statistics,
+//! profit, the load of each account and the way back from too much of it; `treasury` moves collateral to an account that needs it.
 
 mod approvals;
 mod books;

@@ -120,7 +120,13 @@ impl Desk {
         }
         let live = self.books.live().filter(|o| o.intent.child.instrument == instrument).count();
         if live > 0 {
-            return Err(vec![fault("instrument", instrument, format!("a market without our orders; {live} are not over"))]);
+            return Err(vec![fault(
+                "instrument",
+                instrument,
+                format!(
+                    "a market without our orders; {live} are not over, and plimsoll kill --level cancel --scope market:{instrument} cancels them"
+                ),
+            )]);
         }
         let view = self.venues.iter().find(|v| v.venue == instrument.venue()).and_then(|v| v.view.as_ref());
         let Some(view) = view.filter(|_| self.is_ready()) else {

@@ -102,7 +102,17 @@ impl Desk {
             }
         }
         for scope in self.unflattened().into_iter().filter(|scope| stops.iter().any(|s| s.scope == *scope)) {
-            faults.push(fault("flatten", scope, "a flatten that has come to its end: positions are still being closed"));
+            let wider = |s: &&Stop| match (s.scope, scope) {
+                (StopScope::All, _) | (StopScope::Venue(_) | StopScope::Market(_), StopScope::Parent(_)) => true,
+                (StopScope::Venue(venue), StopScope::Market(id)) => venue == id.venue(),
+                (StopScope::Venue(_) | StopScope::Market(_) | StopScope::Parent(_), _) => false,
+            };
+            let blocks = |s: &&Stop| s.scope != scope && wider(s) && s.level >= StopLevel::Block && s.level != StopLevel::Flatten;
+            let expected = match self.books.stops.iter().find(blocks) {
+                Some(wider) => format!("a re-arm of {} by itself first: nothing can be closed under it", wider.scope),
+                None => "a flatten that has come to its end: positions are still being closed".to_owned(),
+            };
+            faults.push(fault("flatten", scope, expected));
         }
         let within = |o: &&crate::Order| self.touches(stops, o.intent.child.instrument);
         let unknown = self.books.live().filter(within).filter(|o| o.state.is_unknown()).count();

@@ -683,11 +683,7 @@ impl Loop {
         }
         let stopped = self.parts.desk.books().stops.level() >= StopLevel::Block;
         if rearmed && !stopped && self.leaving.is_none() {
-            self.parts.gate.open();
-            if self.parts.wire.is_pulled() {
-                // by somebody who did not know of the re-arm; the next turn says what he wants
-                self.parts.gate.close_and_cancel();
-            }
+            self.parts.wire.reopen();
         }
         if self.flattening != *self.parts.desk.flattening() {
             self.follow_stops();

@@ -59,8 +59,10 @@ impl Tripwire {
 
     /// Closes the gate as far as `stop` asks, and has the loop latch it.
     pub fn pull(&self, stop: &Stop) {
+        let mut pulled = self.stops();
         self.gate.obey(stop);
-        self.stops().raise(stop);
+        pulled.raise(stop);
+        drop(pulled);
         self.bell.notify_one();
     }
 
@@ -74,7 +76,16 @@ impl Tripwire {
         std::mem::take(&mut *self.stops())
     }
 
-    /// Whether something was pulled that the loop has not taken: then a re-arm decided before must not open the gate.
+    /// Opens the gate after a re-arm, unless something was pulled since by somebody who did not know of it; the loop's next turn says
+    /// what he wants. Both hold the lock, so that the gate is at no moment open once it was pulled.
+    pub fn reopen(&self) {
+        let pulled = self.stops();
+        if !pulled.is_set() && self.panicked().is_none() {
+            self.gate.open();
+        }
+    }
+
+    /// Whether something was pulled that the loop has not taken.
     pub fn is_pulled(&self) -> bool {
         self.stops().is_set()
     }

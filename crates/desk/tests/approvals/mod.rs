@@ -216,6 +216,22 @@ fn what_is_being_flattened_is_not_let_go() {
     assert_eq!(rig.desk.books().stops.level(), StopLevel::Flatten);
 }
 
+#[test]
+fn a_flatten_that_a_wider_stop_holds_back_says_which_to_end_first() {
+    let mut rig = Rig::unconnected();
+    rig.position = domain::Lots(1_000_000);
+    rig.connect();
+    rig.pass(Span::secs(2), &[]);
+    let market = StopScope::Market(rig.market);
+    rig.command(Command::Kill(Stop { scope: market, ..Stop::all(StopLevel::Flatten, Trigger::Operator, "out") }));
+    rig.command(Command::Kill(Stop::all(StopLevel::Cancel, Trigger::Latch, "the other store")));
+    read(&mut rig);
+    let said = words(rig.command(Command::rearm("looked")));
+    assert!(said.contains(&format!("flatten = {market}: a re-arm of all by itself first")), "{said}");
+    let all = Command::Rearm { reason: "looked".into(), scope: Some(StopScope::All), approval: None, standing: Vec::new() };
+    assert_eq!(rig.command(all), CommandReply::Done, "and it is let");
+}
+
 /// A position of 10 coins that was there when the journal began, and loses `cents` a coin.
 fn losing(cents: i64, steps: u32, every: Span) -> Rig {
     let mut rig = Rig::unconnected();

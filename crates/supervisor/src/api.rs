@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use alerts::{AlertId, Service};
 use axum::body::Bytes;
@@ -422,12 +423,18 @@ async fn kill(State(requests): State<Requests>, Extension(gate): Extension<Arc<G
     carry(&requests, Command::Kill(stop)).await
 }
 
+/// How long a stop of less than everything waits to hear whether its scope exists.
+const LOOK_MAX: Duration = Duration::from_millis(300);
+
 /// A scope that covers nothing would stop nothing, and whoever asked for it would not know. For everything nobody is asked.
 async fn unknown_scope(requests: &Requests, scope: StopScope) -> Vec<SpecFault> {
     if scope == StopScope::All {
         return Vec::new();
     }
-    let Some(View { desk, instruments, .. }) = view(requests).await else { return Vec::new() };
+    // a loop that waits for its disk must not keep the gate open: then the scope is taken as it is
+    let Ok(Some(View { desk, instruments, .. })) = tokio::time::timeout(LOOK_MAX, view(requests)).await else {
+        return Vec::new();
+    };
     let known: Vec<StopScope> = match scope {
         StopScope::All => Vec::new(),
         StopScope::Venue(_) => desk.venues.iter().map(|line| StopScope::Venue(line.venue)).collect(),

@@ -67,6 +67,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         return Err(Failure { code: exit::CONFIG, why });
     }
     let journal_dir = state_dir.join("journal");
+    let _unheard = Unheard { wire: Arc::clone(&wire), journal_dir: journal_dir.clone() };
     if let Some(instance) = &target.fresh_venue
         && let Some(to) =
             embedded::archive_journal(&journal_dir, instance).map_err(|e| Failure::new(exit::JOURNAL_UNUSABLE, &e))?
@@ -134,6 +135,7 @@ pub async fn run(config: Checked, args: &RunArgs, set: &[String], file: Option<P
         effects,
         journal: opened.journal,
         journal_dir: journal_dir.clone(),
+        stop_dirs: stop_dirs(&config),
         config_file: config.origin.path.clone(),
         account_name: format!("{} {} {}", identity.venue, identity.network, identity.account),
         connector: started.connector,
@@ -375,6 +377,22 @@ fn warn_of_orphans(entries: &[Stamped]) {
 }
 
 /// Where the file STOP is looked for: a watchdog may have a directory of its own to leave it in.
+/// Latches beside the journal what was pulled and no loop has taken when the process goes, be it before there was one or after.
+struct Unheard {
+    wire: Arc<Tripwire>,
+    journal_dir: PathBuf,
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        for stop in self.wire.take().iter().filter(|_| self.journal_dir.is_dir()) {
+            if let Err(e) = journal::latch_set(&self.journal_dir, stop) {
+                error!("{}: {}: the latch could not be written: {e}", stop.level, stop.cause);
+            }
+        }
+    }
+}
+
 fn stop_dirs(config: &Checked) -> Vec<PathBuf> {
     let mut dirs = vec![config.state_dir.clone()];
     if config.watchdog.dir != config.state_dir {

@@ -103,6 +103,8 @@ pub struct Parts {
     pub journal: Journal,
     /// Its directory.
     pub journal_dir: PathBuf,
+    /// Where a file `STOP` may be.
+    pub stop_dirs: Vec<PathBuf>,
     /// The configuration file.
     pub config_file: PathBuf,
     /// Venue, network and account, as operators sign for them.
@@ -304,7 +306,8 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
             Some(Stop::all(StopLevel::Cancel, Trigger::Journal, cause))
         }
         Exit::Panicked(words) => Some(triggers::panic_stop(words)),
-        Exit::Done | Exit::Stopped | Exit::Left { .. } | Exit::Late { .. } | Exit::Severed { .. } | Exit::Connector => None,
+        Exit::Connector => Some(Stop::all(StopLevel::Cancel, Trigger::Connector, "a task of the venue connector ended")),
+        Exit::Done | Exit::Stopped | Exit::Left { .. } | Exit::Late { .. } | Exit::Severed { .. } => None,
     };
     if let Some(stop) = failed {
         parts.gate.close_and_cancel();
@@ -314,6 +317,10 @@ pub async fn run(parts: Parts, answers: Answers) -> (Exit, View) {
     if !matches!(exit, Exit::Journal(_)) && tokio::time::timeout(grace, writer).await.is_err() {
         // one that panicked is no news: the panic itself was noticed
         warn!("some placements were still out at the deadline; the next start settles them");
+        // what the journal has not taken by now it may never take
+        for stop in parts.desk.books().stops.iter() {
+            triggers::latch_beside(&parts.journal_dir, stop.clone()).await;
+        }
     }
     tasks.close();
     if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
@@ -557,7 +564,7 @@ impl Loop {
             Request::Command(mut command, reply) => {
                 if let Command::Rearm { standing, .. } = &mut command {
                     standing.extend(reload::standing(&self.parts.config_file));
-                    standing.extend(standing::causes(&self.parts.journal_dir, &self.parts.wire));
+                    standing.extend(standing::causes(&self.parts.journal_dir, &self.parts.stop_dirs, &self.parts.wire));
                 }
                 self.next_asker += 1;
                 self.askers.insert(self.next_asker, reply);
@@ -684,6 +691,12 @@ impl Loop {
         let stopped = self.parts.desk.books().stops.level() >= StopLevel::Block;
         if rearmed && !stopped && self.leaving.is_none() {
             self.parts.wire.reopen();
+            // it called every sweep off, that of a market which stays stopped too
+            for stop in self.parts.desk.books().stops.iter().filter(|stop| stop.level >= StopLevel::Cancel) {
+                if let StopScope::Market(id) = stop.scope {
+                    self.parts.gate.sweep(&[id]);
+                }
+            }
         }
         if self.flattening != *self.parts.desk.flattening() {
             self.follow_stops();

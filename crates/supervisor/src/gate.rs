@@ -114,15 +114,11 @@ impl Gate {
             // no connector is of another venue
             StopScope::Venue(Venue::Dydx) => return,
             StopScope::Market(id) => {
-                let mut policy = self.policy().clone();
-                policy.markets.insert(id, Pass::Nothing);
-                self.set_policy(policy);
+                self.narrow(|policy| policy.markets.insert(id, Pass::Nothing));
                 markets.push(id);
             }
             StopScope::Parent(id) => {
-                let mut policy = self.policy().clone();
-                policy.parents.insert(id, Pass::Nothing);
-                self.set_policy(policy);
+                self.narrow(|policy| policy.parents.insert(id, Pass::Nothing));
                 // its orders are known to the desk alone
                 return;
             }
@@ -172,6 +168,16 @@ impl Gate {
             } else if !reducing.is_empty() {
                 governed.sweeper.stand_down(&reducing);
             }
+        }
+    }
+
+    /// Changes the policy that is in force, under one lock: between reading it and writing it nobody widens or narrows it.
+    fn narrow(&self, change: impl FnOnce(&mut Policy) -> Option<Pass>) {
+        let mut known = self.policy();
+        if change(&mut known) != Some(Pass::Nothing)
+            && let Some(governed) = self.governed.get()
+        {
+            governed.connector.set_policy(known.clone());
         }
     }
 

@@ -1,6 +1,6 @@
 //! What outside the desk speaks against a re-arm: facts of this machine, read at the moment somebody asks (C33).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use domain::SpecFault;
 use journal::Room;
@@ -9,13 +9,12 @@ use crate::sentinel;
 use crate::triggers::Tripwire;
 
 /// Everything that stands at this moment, in words that say what would be right. What cannot be found out stands.
-pub fn causes(journal_dir: &Path, wire: &Tripwire) -> Vec<SpecFault> {
+pub fn causes(journal_dir: &Path, stop_dirs: &[PathBuf], wire: &Tripwire) -> Vec<SpecFault> {
     let mut faults = Vec::new();
     let mut add = |field: &str, value: String, expected: &str| {
         faults.push(SpecFault { field: field.to_owned(), value, expected: expected.to_owned() });
     };
-    let state_dir = journal_dir.parent().unwrap_or(journal_dir);
-    if let Some(stop) = sentinel::read(state_dir) {
+    for stop in stop_dirs.iter().filter_map(|dir| sentinel::read(dir)) {
         add("sentinel", stop.cause, "no such file: remove it once its cause is gone");
     }
     match journal::room(journal_dir) {

@@ -184,7 +184,9 @@ impl Watch {
             let next = Instant::now() + if empty_since.is_some() { ORDERS_EVERY } else { LOOK_EVERY };
             while Instant::now() < next {
                 let (seen, verdict) = self.look();
-                if empty_since.is_some()
+                // a person who removed STOP has decided, whatever this process could see of the venue meanwhile
+                let decided = matches!(verdict, Verdict::Alive) && stop && sentinel::read(&dir).is_none();
+                if (empty_since.is_some() || decided)
                     && let Some(words) = answers_again(&seen, &verdict, stop, &dir)
                 {
                     info!("{words}; watching as before");

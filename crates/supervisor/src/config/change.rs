@@ -120,7 +120,9 @@ fn plain(value: &Value) -> String {
 /// Addresses of endpoints often carry a secret in their path: the host, and enough of a hash to see that the rest changed.
 fn endpoints<'a>(urls: impl Iterator<Item = &'a str>) -> String {
     let one = |url: &str| {
-        let host = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
         format!("{host} #{}", blake3::hash(url.as_bytes()).to_hex().split_at(8).0)
     };
     urls.map(one).collect::<Vec<_>>().join(", ")
@@ -328,13 +330,6 @@ fn judge(rule: Rule, from: Option<&Value>, to: Option<&Value>) -> Verdict {
             (_, None) => Verdict::unmeasured("the limit is taken away"),
             (Some(None), _) | (_, Some(None)) => Verdict::unmeasured("not a number"),
         },
-        Rule::Words(words) => {
-            let place = |value: Option<&Value>| value.and_then(Value::as_str).and_then(|w| words.iter().position(|x| *x == w));
-            match (place(from), place(to)) {
-                (Some(from), Some(to)) if to < from => Verdict::TIGHTEN,
-                (Some(_) | None, Some(_) | None) => Verdict::unmeasured(""),
-            }
-        }
         Rule::Extra(why) => match (from, to) {
             (None, Some(_)) => Verdict::TIGHTEN,
             (Some(_), None) => Verdict::unmeasured("the scenario is taken away"),

@@ -165,7 +165,7 @@ fn merge(
 ) -> Result<Merged, ConfigError> {
     let file::Source { origin, text } = source;
     let path = origin.path.clone();
-    let unreadable = |why: String| ConfigError::Unreadable { path: path.clone(), why };
+    let unreadable = |why: String| ConfigError::Unreadable { path: path.clone(), why: unquoted(&why) };
     let source = config::File::from_str(&text, config::FileFormat::Toml);
     let prefixed: config::Map<String, String> =
         environment.into_iter().filter(|(key, _)| key.to_ascii_uppercase().starts_with("PLIMSOLL__")).collect();
@@ -180,6 +180,12 @@ fn merge(
     let keys = change::keys_of(&tree);
     let (raw, faults) = Raw::read(tree);
     Ok(Merged { origin, keys, raw, faults })
+}
+
+/// What a parser says, without the lines of the file that it quotes: there may be a secret in them (I31).
+fn unquoted(why: &str) -> String {
+    let quotes = |line: &&str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
+    why.lines().filter(|line| !quotes(line)).collect::<Vec<_>>().join(": ")
 }
 
 /// `text` as it may be shown: what looks like a private key is not, wherever someone pasted it (I31).

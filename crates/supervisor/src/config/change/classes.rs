@@ -13,8 +13,6 @@ pub(super) enum Rule {
     Less(Decimal),
     /// A set of names: each allows something.
     Names,
-    /// Words, from the one that allows least.
-    Words(&'static [&'static str]),
     /// A table that can be left out: with it less is allowed. A change of one that exists can do either.
     Extra(&'static str),
     /// A table that can be left out: without it less is allowed.
@@ -32,7 +30,8 @@ const COVER: Rule = Rule::Less(Decimal::ONE);
 /// Confidences: what is missing to 1 is what is risked.
 const RISKED: Rule = Rule::More(Decimal::ONE);
 
-const TIERS: Rule = Rule::Words(&["base", "select", "high"]);
+const TIERS: Rule =
+    Rule::Either("a tier has a leverage and a share of its own, and one without proof of a hedge is sized as base");
 const PARTIES: &str = "which markets count together changes, and a group can be larger or smaller for it";
 
 /// Rule per key, with `*` for a name of the operator's. A line that ends in `.**` stands for all that begins so.
@@ -75,7 +74,10 @@ pub(super) const TABLE: &[(&str, Rule)] = &[
     ("guard.sizing.share_venue", MORE),
     ("guard.sizing.tier", TIERS),
     ("guard.sizing.tier_leverage", MORE),
-    ("guard.sizing.sigma_target", MORE),
+    (
+        "guard.sizing.sigma_target",
+        Rule::Either("it scales the size by volatility one way and the size that the drawdown budget bears the other"),
+    ),
     ("guard.sizing.sigma_floor", Rule::Fixed("statistics are kept with it from the start")),
     ("guard.sizing.v_min", MORE),
     ("guard.sizing.v_max", MORE),
@@ -139,6 +141,7 @@ pub(super) const TABLE: &[(&str, Rule)] = &[
     ("guard.rejects.answers_min", MORE),
     ("guard.rejects.quiet_ms", LESS),
     ("guard.trust.review_days", MORE),
+    ("guard.scorecard.*.exit", Rule::Either("without an answer the last drill counts, whatever it measured")),
     ("guard.scorecard.*.*", Rule::Known("an answer of the scorecard moves the trust in the venue either way")),
     ("daemon.**", Rule::Fixed("the daemon is set up with it once")),
     ("venue.**", Rule::Fixed("the connection to the venue is made with it at start")),

@@ -83,6 +83,8 @@ fn every_key_has_a_class_and_every_class_a_key() {
             parts.len() == names.len() && parts.iter().zip(&names).all(|(want, have)| *want == "*" || want == have)
         }));
     }
+    // an answer that is unknown is not written
+    met.insert("guard.scorecard.*.exit");
     // sections: those of the shipped file, and those that it shows behind a comment sign
     let text = default_text();
     let sections = text.lines().filter_map(|line| line.trim_start_matches(['#', ' ']).strip_prefix('['));

@@ -317,6 +317,27 @@ impl Desk {
         within(ours, theirs)
     }
 
+    /// Frozen markets in `scope` where books or venue still show a position, in words.
+    fn disputed(&self, scope: StopScope) -> Vec<String> {
+        let theirs = |id: InstrumentId| {
+            let view = self.venues.iter().find(|v| v.venue == id.venue()).and_then(|v| v.view.as_ref());
+            view.and_then(|view| view.positions.iter().find(|p| p.instrument == id)).map_or(Lots(0), |p| p.lots)
+        };
+        let frozen = self.books.frozen.keys().copied().filter(|id| scope.covers(*id));
+        let both = frozen.map(|id| (id, self.books.position(id), theirs(id)));
+        let open = both.filter(|(_, ours, theirs)| ours.0 != 0 || theirs.0 != 0);
+        open.map(|(id, ours, theirs)| {
+            let quantity = |lots: Lots| {
+                let rules = self.books.instruments.get(&id);
+                let size =
+                    rules.map_or_else(|| format!("{} lots", lots.abs().0), |r| r.qty_decimal(lots.abs()).normalize().to_string());
+                if lots.0 < 0 { format!("-{size}") } else { size }
+            };
+            format!("{id} (ours {}, the venue's {})", quantity(ours), quantity(theirs))
+        })
+        .collect()
+    }
+
     /// Takes the next step for each position that is to be closed, and ends the course when there is none.
     fn close(&mut self, now: Stamp, scope: StopScope, targets: &[(InstrumentId, Lots)], out: &mut Vec<Effect>) {
         let (mut working, mut troubles, mut left) = (false, Vec::new(), Vec::new());
@@ -428,13 +449,22 @@ impl Desk {
         self.flattening.open.remove(&scope);
         self.holds_due = true;
         self.cancel_in(now, scope, out);
-        if left.is_empty() {
+        let disputed = self.disputed(scope);
+        if !disputed.is_empty() {
+            let text = format!(
+                "{scope}: closed as far as books and venue agree; a person must look at what they do not agree on: {}",
+                disputed.join(", ")
+            );
+            self.alert(Severity::Act, Topic::Flatten, text, out);
+        } else if left.is_empty() {
             self.alert(
                 Severity::Warn,
                 Topic::Flatten,
                 format!("{scope}: no position is left in the markets that are traded"),
                 out,
             );
+        }
+        if left.is_empty() {
             return;
         }
         let terms = self.config.flatten;

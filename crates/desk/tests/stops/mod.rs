@@ -43,6 +43,7 @@ fn fill_all(rig: &mut Rig, time: Span) -> Vec<Intent> {
             let oid = 1_000 + u64::try_from(placed.len()).unwrap_or(0);
             rig.ack(intent.key, oid);
             let fill = rig.fill(&intent, oid, intent.child.qty.0);
+            rig.position.0 += intent.child.side.sign() * intent.child.qty.0;
             rig.apply(&[Fact::Fill(fill)]);
             placed.push(intent);
         }
@@ -134,6 +135,19 @@ fn a_flatten_waits_for_the_sweep_and_closes_the_position_and_no_more() {
         assert!(said(&rig, "no position is left") && rig.desk.unflattened().is_empty());
         assert!(rig.desk.flattening().is_empty(), "the gate is closed again");
     }
+}
+
+#[test]
+fn a_flatten_does_not_call_flat_what_books_and_venue_disagree_on() {
+    let mut rig = holding(30_000);
+    rig.position = Lots(70_000);
+    rig.pass(Span::secs(60), &[]);
+    assert!(rig.frozen().is_some());
+    rig.command(stop(StopLevel::Flatten, StopScope::All));
+    swept(&mut rig);
+    fill_all(&mut rig, Span::secs(60));
+    assert_eq!(rig.desk.books().position(market()), Lots(0));
+    assert!(said(&rig, "a person must look") && !said(&rig, "no position is left"), "{:?}", rig.alerts);
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn a_stopped_daemon_trades_again_by_two_signatures_for_this_stop_and_nothing_les
     let parent = rig.submit("buy", "0.1", "20s", &["--slices", "2", "--placement", "passive"]).unwrap();
     rig.wait_venue("a resting order", SOON, |truth| !open_in(truth).is_empty()).unwrap();
     rig.ok(&["kill", "--cause", "fire drill"]).unwrap();
-    rig.ok(&["kill", "--level", "block", "--scope", "market:hyperliquid:ETH", "--cause", "odd"]).unwrap();
+    rig.ok(&["kill", "--level", "block", "--scope", "market:hyperliquid:BTC", "--cause", "odd"]).unwrap();
     rig.wait("the latch", SOON, stopped).unwrap();
 
     // nobody, a stranger, and nonsense
@@ -103,14 +103,14 @@ fn a_stopped_daemon_trades_again_by_two_signatures_for_this_stop_and_nothing_les
     refused(&rig, &by_key("nobody.key"), "nobody.key");
     let now = Text::of(&rig, &[]);
     for line in
-        ["rearm everything that is stopped", "- all at cancel, by operator", "- market:hyperliquid:ETH at block, by operator"]
+        ["rearm everything that is stopped", "- all at cancel, by operator", "- market:hyperliquid:BTC at block, by operator"]
     {
         assert!(now.whole.lines().any(|l| l == line), "{line}: {}", now.whole);
     }
     refused(&rig, &now.args("0xdead"), "65 bytes as 130 hexadecimal digits");
     refused(&rig, &now.args(&sign(&key(0x33), &now.whole)), "over exactly this text");
     // an approval for a market, handed in for everything: by its own challenge and by the other's
-    let narrow = Text::of(&rig, &["--scope", "market:hyperliquid:ETH"]);
+    let narrow = Text::of(&rig, &["--scope", "market:hyperliquid:BTC"]);
     let signature = sign(&key(0x11), &narrow.whole);
     refused(&rig, &narrow.args(&signature), "this one was used, or is for something else");
     refused(&rig, &Text { challenge: now.challenge.clone(), ..narrow }.args(&signature), "over exactly this text");
@@ -162,10 +162,10 @@ fn a_stopped_daemon_trades_again_by_two_signatures_for_this_stop_and_nothing_les
     }
     assert!(stopped(&rig.status().unwrap()));
     // what is stopped below cancel needs one, and lets nothing else go on
-    rig.ok(&["kill", "--level", "block", "--scope", "market:hyperliquid:ETH", "--cause", "odd"]).unwrap();
-    let args = [by_key("bob.key"), vec!["--scope", "market:hyperliquid:ETH"]].concat();
+    rig.ok(&["kill", "--level", "block", "--scope", "market:hyperliquid:BTC", "--cause", "odd"]).unwrap();
+    let args = [by_key("bob.key"), vec!["--scope", "market:hyperliquid:BTC"]].concat();
     let (code, said) = after_reading(&rig, &args);
-    assert!(code == Some(0) && said.contains("market:hyperliquid:ETH is no longer stopped by itself"), "{said}");
+    assert!(code == Some(0) && said.contains("market:hyperliquid:BTC is no longer stopped by itself"), "{said}");
     assert!(stopped(&rig.status().unwrap()));
     let told = rig.ok(&["export"]).unwrap();
     let names = |kind: &str| told.lines().filter(|line| line.contains(&format!(r#""kind":"{kind}""#))).count();
